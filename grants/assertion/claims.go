@@ -1,0 +1,202 @@
+package assertion
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cambio-oauth/cambio/grants"
+)
+
+// Claims are what a subject token says, verified.
+type Claims struct {
+	Issuer    string
+	Subject   string
+	ID        string // jti; empty when there is none
+	ExpiresAt time.Time
+	IssuedAt  time.Time
+	KeyID     string // kid of the token, for the record
+
+	members map[string]json.RawMessage
+}
+
+// At gives the raw value of a claim: by name, or by JSON Pointer (RFC 6901)
+// when the path begins with a slash. A claim that is not there is nil.
+func (c *Claims) At(path string) json.RawMessage {
+	if !strings.HasPrefix(path, "/") {
+		return c.members[path]
+	}
+	members := c.members
+	steps := strings.Split(path[1:], "/")
+	for i, step := range steps {
+		value := members[strings.NewReplacer("~1", "/", "~0", "~").Replace(step)]
+		if i == len(steps)-1 {
+			return value
+		}
+		members = nil
+		if json.Unmarshal(value, &members) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// checkClaims judges every claim that needs no key. now is the caller's clock.
+func (t *Token) checkClaims(policy *Policy, now time.Time) (*Claims, *grants.Refusal) {
+	if t.Issuer != policy.Issuer {
+		return nil, grants.RefuseToken(grants.IssuerUnknown, "iss is not the registered issuer", policy.Issuer, t.Issuer)
+	}
+	claims := &Claims{Issuer: t.Issuer, KeyID: t.KeyID(), members: t.members}
+	if !slices.ContainsFunc(t.Audience, func(aud string) bool { return slices.Contains(policy.Audiences, aud) }) {
+		return nil, grants.RefuseToken(grants.AudienceMismatch, "the subject token was not issued for this server",
+			"aud with one of: "+strings.Join(policy.Audiences, " "), "aud: "+strings.Join(t.Audience, " "))
+	}
+	if refusal := t.checkTimes(claims, policy, now); refusal != nil {
+		return nil, refusal
+	}
+	var refusal *grants.Refusal
+	if claims.Subject, refusal = t.requiredString("sub", MaxSubjectBytes); refusal != nil {
+		return nil, refusal
+	}
+	if t.has("jti") {
+		if claims.ID, refusal = t.requiredString("jti", MaxIDBytes); refusal != nil {
+			return nil, refusal
+		}
+	}
+	return claims, nil
+}
+
+// checkTimes reads exp, iat and nbf. exp and iat are required: a check that
+// runs only "if present" is no check (GHSA-wxg7-w2v3-w38g).
+func (t *Token) checkTimes(claims *Claims, policy *Policy, now time.Time) *grants.Refusal {
+	var refusal *grants.Refusal
+	if claims.ExpiresAt, refusal = t.requiredTime("exp"); refusal != nil {
+		return refusal
+	}
+	if claims.IssuedAt, refusal = t.requiredTime("iat"); refusal != nil {
+		return refusal
+	}
+	if !claims.ExpiresAt.After(now) {
+		return grants.RefuseToken(grants.TokenExpired, fmt.Sprintf("the subject token expired %s ago", now.Sub(claims.ExpiresAt).Round(time.Second)),
+			"exp after "+stamp(now), "exp "+stamp(claims.ExpiresAt))
+	}
+	if refusal := notAfter("iat", claims.IssuedAt, now); refusal != nil {
+		return refusal
+	}
+	if t.has("nbf") {
+		notBefore, refusal := t.requiredTime("nbf")
+		if refusal != nil {
+			return refusal
+		}
+		if refusal := notAfter("nbf", notBefore, now); refusal != nil {
+			return refusal
+		}
+	}
+	longest := policy.MaxLifetime
+	if longest <= 0 {
+		longest = DefaultMaxLifetime
+	}
+	switch life := claims.ExpiresAt.Sub(claims.IssuedAt); {
+	case life <= 0:
+		return grants.RefuseToken(grants.ClaimInvalid, "exp is not after iat", "exp after iat", fmt.Sprintf("exp - iat = %s", life))
+	case life > longest:
+		return grants.RefuseToken(grants.LifetimeTooLong, "the subject token lives longer than its key URL allows",
+			fmt.Sprintf("exp - iat of at most %d s", int(longest.Seconds())), fmt.Sprintf("%d s", int(life.Seconds())))
+	}
+	return nil
+}
+
+func notAfter(claim string, at, now time.Time) *grants.Refusal {
+	if !at.After(now.Add(Leeway)) {
+		return nil
+	}
+	return grants.RefuseToken(grants.TokenNotYetValid, fmt.Sprintf("%s lies %s in the future", claim, at.Sub(now).Round(time.Second)),
+		fmt.Sprintf("%s at or before %s, with %s of leeway", claim, stamp(now), Leeway), claim+" "+stamp(at))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// audience reads aud, which RFC 7519 §4.1.3 lets be a string or an array.
+func (t *Token) audience() ([]string, *grants.Refusal) {
+	raw, ok := t.members["aud"]
+	if !ok || isNull(raw) {
+		return nil, missing("aud")
+	}
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		return []string{one}, nil
+	}
+	var entries []any // not []string: encoding/json reads null as ""
+	if json.Unmarshal(raw, &entries) != nil {
+		return nil, invalid("aud", "a string or an array of strings")
+	}
+	if len(entries) > MaxAudiences {
+		return nil, invalid("aud", fmt.Sprintf("at most %d values", MaxAudiences))
+	}
+	audience := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		text, ok := entry.(string)
+		if !ok {
+			return nil, invalid("aud", "a string or an array of strings")
+		}
+		audience = append(audience, text)
+	}
+	return audience, nil
+}
+
+func (t *Token) requiredString(claim string, limit int) (string, *grants.Refusal) {
+	raw, ok := t.members[claim]
+	if !ok || isNull(raw) {
+		return "", missing(claim)
+	}
+	text, ok := t.optionalString(claim)
+	if !ok || strings.TrimSpace(text) == "" || len(text) > limit || strings.ContainsFunc(text, isControl) {
+		return "", invalid(claim, fmt.Sprintf("a string of 1 to %d bytes without control characters", limit))
+	}
+	return text, nil
+}
+
+func (t *Token) optionalString(claim string) (string, bool) {
+	raw, ok := t.members[claim]
+	if !ok || isNull(raw) {
+		return "", false
+	}
+	var text string
+	err := json.Unmarshal(raw, &text)
+	return text, err == nil
+}
+
+// requiredTime reads a NumericDate (RFC 7519 §2): a JSON number, cut to whole
+// seconds. A string, null, zero or a date past the year 9999 is none.
+func (t *Token) requiredTime(claim string) (time.Time, *grants.Refusal) {
+	raw, ok := t.members[claim]
+	if !ok || isNull(raw) {
+		return time.Time{}, missing(claim)
+	}
+	const yearTenThousand = 253402300800
+	seconds, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || !(seconds >= 1 && seconds < yearTenThousand) {
+		return time.Time{}, invalid(claim, "a number of seconds since 1970 (RFC 7519 section 2)")
+	}
+	return time.Unix(int64(seconds), 0), nil
+}
+
+func (t *Token) has(claim string) bool {
+	_, ok := t.members[claim]
+	return ok
+}
+
+func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
+
+func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
+
+func missing(claim string) *grants.Refusal {
+	return grants.RefuseToken(grants.ClaimMissing, "the subject token has no "+claim, "claim "+claim, "none")
+}
+
+func invalid(claim, expected string) *grants.Refusal {
+	return grants.RefuseToken(grants.ClaimInvalid, "the claim "+claim+" of the subject token is not usable", expected, "something else")
+}

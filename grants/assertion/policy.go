@@ -1,0 +1,68 @@
+package assertion
+
+import (
+	"context"
+	"crypto"
+	"time"
+)
+
+// Bounds of what a subject token may say.
+const (
+	Leeway             = 60 * time.Second // on nbf and iat, for clocks that differ; exp has none
+	DefaultMaxLifetime = 24 * time.Hour   // exp - iat
+	MaxSubjectBytes    = 255
+	MaxIDBytes         = 255 // jti
+	MaxAudiences       = 64
+	maxKeyAttempts     = 8 // keys without a key id that are tried for one token
+)
+
+// Policy is what one integrator accepts from one issuer.
+type Policy struct {
+	Issuer       string        // compared byte by byte (RFC 8725 §3.8)
+	Audiences    []string      // aud must hold at least one; empty accepts nothing
+	Algorithms   []string      // JWS names, such as RS256; empty accepts nothing
+	Keys         KeyRef        // whose keys
+	AllowIDToken bool          // accept ID tokens, which were meant for a client
+	MaxLifetime  time.Duration // exp - iat; 0 means DefaultMaxLifetime
+}
+
+// KeyRef names the keys of one key URL. The integrator belongs to it: two
+// integrators that register the same URL share nothing (CVE-2026-49998).
+type KeyRef struct {
+	IntegratorID string
+	URL          string
+	Format       string // auto, jwks or pem
+}
+
+// Key is one public key of a key URL.
+type Key struct {
+	ID        string // kid; empty when the document gives none
+	Algorithm string // the JWK's own alg; empty when it names none
+	Public    crypto.PublicKey
+	// Unnamed marks keys of a format that has no key ids (PEM). They are
+	// candidates for every kid.
+	Unnamed bool
+	// Problem, when not empty, says why the key must not verify anything.
+	Problem string
+}
+
+// KeyQuery asks for the keys that may have signed a token.
+type KeyQuery struct {
+	Ref   KeyRef
+	KeyID string // kid of the token; empty when it has none
+	// Renew asks for newer keys than those that did not verify.
+	Renew bool
+}
+
+// Keys finds keys: those whose ID is the one asked for, the unnamed ones, or
+// all of them when no ID is asked for. An error means that the keys are not
+// available; that no key fits is an empty answer.
+type Keys interface {
+	Find(ctx context.Context, query KeyQuery) ([]Key, error)
+}
+
+// KeysFunc makes a function satisfy Keys.
+type KeysFunc func(ctx context.Context, query KeyQuery) ([]Key, error)
+
+// Find implements Keys.
+func (f KeysFunc) Find(ctx context.Context, query KeyQuery) ([]Key, error) { return f(ctx, query) }

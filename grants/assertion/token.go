@@ -1,0 +1,79 @@
+package assertion
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/jws"
+)
+
+// Token is a subject token that is well formed. Nothing it says is true yet.
+type Token struct {
+	Issuer   string
+	Audience []string
+
+	signed  *jws.Token
+	members map[string]json.RawMessage
+}
+
+// KeyID gives the kid header, empty when there is none.
+func (t *Token) KeyID() string { return t.signed.KeyID }
+
+// Parse bounds and reads a subject token. It gives what is needed to find the
+// policy, and refuses what no policy could accept.
+func Parse(raw string) (*Token, *grants.Refusal) {
+	signed, err := jws.Parse(raw, grants.MaxSubjectTokenBytes)
+	switch {
+	case errors.Is(err, jws.ErrTooLarge):
+		return nil, grants.RefuseToken(grants.TooLarge, "the subject token is too large",
+			fmt.Sprintf("at most %d bytes", grants.MaxSubjectTokenBytes), fmt.Sprintf("%d bytes", len(raw)))
+	case errors.Is(err, jws.ErrHeaderNotAllowed):
+		return nil, grants.RefuseToken(grants.HeaderNotAllowed, "the subject token has a header that is not allowed",
+			"no crit, b64, zip, enc or cty", err.Error())
+	case err != nil:
+		return nil, grants.RefuseToken(grants.Malformed, "the subject token is not a well-formed signed JWT",
+			"a compact JWS (RFC 7515 section 7.1) whose payload is a JSON object", err.Error())
+	}
+	token := &Token{signed: signed}
+	if err := json.Unmarshal(signed.Payload, &token.members); err != nil {
+		return nil, grants.RefuseToken(grants.Malformed, "the claims of the subject token cannot be read", "a JSON object", "something else")
+	}
+	var refusal *grants.Refusal
+	if token.Issuer, refusal = token.requiredString("iss", 2048); refusal != nil {
+		return nil, refusal
+	}
+	if token.Audience, refusal = token.audience(); refusal != nil {
+		return nil, refusal
+	}
+	return token, nil
+}
+
+// checkKind refuses JWTs that were made for another purpose (RFC 8725 §3.11):
+// an ID token was meant for a client, a logout token for a logout.
+func (t *Token) checkKind(allowIDToken bool) *grants.Refusal {
+	switch t.signed.Type {
+	case "", "jwt", "at+jwt":
+	default:
+		return grants.RefuseToken(grants.TypNotAllowed, "the typ header says that this token was made for another purpose",
+			"JWT, at+jwt or no typ", t.signed.Type)
+	}
+	if t.has("events") {
+		return grants.RefuseToken(grants.WrongTokenKind, "this is a logout token or a security event token", "an access token", "claim events")
+	}
+	if allowIDToken {
+		return nil
+	}
+	for _, claim := range []string{"nonce", "at_hash", "c_hash"} {
+		if t.has(claim) {
+			return grants.RefuseToken(grants.WrongTokenKind, "this is an ID token", "an access token, or a key URL with allow_id_token", "claim "+claim)
+		}
+	}
+	for claim, value := range map[string]string{"token_use": "id", "typ": "ID"} { // Cognito, Keycloak
+		if text, ok := t.optionalString(claim); ok && text == value {
+			return grants.RefuseToken(grants.WrongTokenKind, "this is an ID token", "an access token, or a key URL with allow_id_token", claim+" "+value)
+		}
+	}
+	return nil
+}
