@@ -1,0 +1,132 @@
+package permissions
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cambio-oauth/cambio/grants"
+)
+
+// Bounds of a permissions claim.
+const (
+	MaxEntries    = 500
+	MaxEntryBytes = 2100
+)
+
+// LockHolderPrefix begins every permission that names a lock holder.
+const LockHolderPrefix = "lockHolder.identifier:"
+
+// Why an entry became no scope.
+const (
+	DroppedMalformed         = "malformed"
+	DroppedUnknownLockHolder = "unknown_lock_holder"
+	DroppedNotEntitled       = "not_entitled"
+	DroppedNoRule            = "no_rule"
+)
+
+// Entitlements is what one integrator may turn into scopes.
+type Entitlements interface {
+	// LockHolder looks an identifier up: whether the platform knows it, and
+	// whether this integrator manages it, in which case id is set.
+	LockHolder(identifier Identifier) (id string, managed, known bool)
+}
+
+// Grant is one entry that became a scope.
+type Grant struct {
+	Scope        string
+	LockHolderID string
+}
+
+// Dropped is one entry that became none, and why.
+type Dropped struct {
+	Permission string `json:"permission"`
+	Reason     string `json:"reason"`
+}
+
+// Read decodes a permissions claim. A claim that is absent, null or empty holds
+// nothing; any other type, anywhere, refuses the token: a partial grant of what
+// somebody mistyped helps nobody.
+func Read(claim json.RawMessage) ([]string, *grants.Refusal) {
+	if len(claim) == 0 || string(claim) == "null" {
+		return nil, nil
+	}
+	refuse := func(found string) ([]string, *grants.Refusal) {
+		return nil, grants.RefuseToken(grants.PermissionsInvalid, "the permissions of the subject token are not usable",
+			fmt.Sprintf("an array of at most %d strings of at most %d bytes", MaxEntries, MaxEntryBytes), found)
+	}
+	var entries []any // not []string: encoding/json reads null as ""
+	if json.Unmarshal(claim, &entries) != nil {
+		return refuse("not an array")
+	}
+	if len(entries) > MaxEntries {
+		return refuse(fmt.Sprintf("%d entries", len(entries)))
+	}
+	permissions := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		text, ok := entry.(string)
+		if !ok {
+			return refuse("an entry that is not a string")
+		}
+		if len(text) > MaxEntryBytes {
+			return refuse(fmt.Sprintf("an entry of %d bytes", len(text)))
+		}
+		permissions = append(permissions, text)
+	}
+	return permissions, nil
+}
+
+// Convert turns permissions into scopes, each once, in their order.
+func Convert(entries []string, entitlements Entitlements) (granted []Grant, dropped []Dropped) {
+	seen := make(map[string]bool, len(entries))
+	for _, entry := range entries {
+		if seen[entry] {
+			continue
+		}
+		seen[entry] = true
+		grant, reason := convert(entry, entitlements)
+		if reason != "" {
+			dropped = append(dropped, Dropped{Permission: entry, Reason: reason})
+			continue
+		}
+		granted = append(granted, grant)
+	}
+	return granted, dropped
+}
+
+func convert(entry string, entitlements Entitlements) (Grant, string) {
+	if !strings.HasPrefix(entry, LockHolderPrefix) {
+		return Grant{}, DroppedNoRule
+	}
+	identifier, err := ParseIdentifier(entry)
+	if err != nil {
+		return Grant{}, DroppedMalformed
+	}
+	id, managed, known := entitlements.LockHolder(identifier)
+	switch {
+	case !known:
+		return Grant{}, DroppedUnknownLockHolder
+	case !managed:
+		return Grant{}, DroppedNotEntitled
+	}
+	return Grant{Scope: identifier.String(), LockHolderID: id}, ""
+}
+
+// Limit cuts granted down. allowed and requested are limits only when they are
+// not nil; a requested scope that cannot be granted refuses the request, never
+// narrows it silently.
+func Limit(granted []Grant, allowed, requested []string) ([]Grant, *grants.Refusal) {
+	limited := slices.DeleteFunc(slices.Clone(granted), func(g Grant) bool {
+		return allowed != nil && !slices.Contains(allowed, g.Scope)
+	})
+	if requested == nil {
+		return limited, nil
+	}
+	for _, scope := range requested {
+		if !slices.ContainsFunc(limited, func(g Grant) bool { return g.Scope == scope }) {
+			return nil, grants.Refuse(grants.InvalidScope, "a requested scope cannot be granted: the permissions of the subject token, the integrator's entitlements and the client's scope do not all hold it")
+		}
+	}
+	return slices.DeleteFunc(limited, func(g Grant) bool { return !slices.Contains(requested, g.Scope) }), nil
+}
