@@ -1,0 +1,221 @@
+package tokenexchange
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/grants/permissions"
+)
+
+// Exchanger decides about token exchanges.
+type Exchanger struct {
+	Issuer      string // ours: its tokens are never subject tokens
+	Policies    Policies
+	Verifier    *assertion.Verifier
+	Targets     Targets
+	MaxLifetime time.Duration // ceiling of an issued token's life
+	Now         func() time.Time
+}
+
+// Exchange decides. The error is a *grants.Refusal; the decision is never nil.
+func (x *Exchanger) Exchange(ctx context.Context, r Request) (*Decision, error) {
+	decision := &Decision{}
+	if r.Client != nil {
+		decision.ClientID, decision.IntegratorID = r.Client.ID, r.Client.IntegratorID
+		decision.Generations = r.Client.Generations
+	}
+	if refusal := x.exchange(ctx, r, decision); refusal != nil {
+		return decision, refusal
+	}
+	return decision, nil
+}
+
+// exchange fills the decision in the order of what the steps cost.
+func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision) *grants.Refusal {
+	if refusal := checkRequest(r); refusal != nil {
+		return refusal
+	}
+	known := func(target string) (bool, error) { return x.Targets.Known(ctx, target) }
+	var refusal *grants.Refusal
+	if decision.Audience, refusal = grants.Targets(r.Audiences, r.Resources, known, x.Targets.Default()); refusal != nil {
+		return refusal
+	}
+	token, refusal := assertion.Parse(r.SubjectToken)
+	if refusal != nil {
+		return refusal
+	}
+	decision.Issuer, decision.KeyID = token.Issuer, token.KeyID()
+	if token.Issuer == x.Issuer {
+		return grants.RefuseToken(grants.WrongTokenKind, "the subject token was issued by this server", "a token of the integrator's identity provider", token.Issuer)
+	}
+	policies, refusal := x.policies(ctx, r.Client, token)
+	if refusal != nil {
+		return refusal
+	}
+	policy, claims, refusal := x.verify(ctx, token, policies, r.SubjectTokenType)
+	if refusal != nil {
+		return refusal
+	}
+	decision.IntegratorID, decision.Subject = policy.IntegratorID, claims.Subject
+	decision.Generations.Integrator = policy.IntegratorGeneration
+	if r.Client == nil {
+		decision.ClientID = policy.IntegratorID
+	}
+	if refusal := grant(decision, r, policy, claims); refusal != nil {
+		return refusal
+	}
+	return x.limitLifetime(decision, r.Client, claims)
+}
+
+// checkRequest holds a request against RFC 8693 §2.1.
+func checkRequest(r Request) *grants.Refusal {
+	if r.Client != nil && r.Client.IntegratorID == "" {
+		return grants.Refuse(grants.UnauthorizedClient, "this client belongs to no integrator and cannot exchange tokens")
+	}
+	if r.SubjectToken == "" || r.SubjectTokenType == "" {
+		return grants.Refuse(grants.InvalidRequest, "subject_token and subject_token_type are required")
+	}
+	switch r.SubjectTokenType {
+	case grants.TokenTypeJWT, grants.TokenTypeAccessToken, grants.TokenTypeIDToken:
+	default:
+		return grants.Refuse(grants.InvalidRequest, "subject_token_type is not supported: use %s or %s", grants.TokenTypeJWT, grants.TokenTypeAccessToken)
+	}
+	switch r.RequestedTokenType {
+	case "", grants.TokenTypeAccessToken, grants.TokenTypeJWT:
+	default:
+		return grants.Refuse(grants.InvalidRequest, "requested_token_type is not supported: use %s", grants.TokenTypeAccessToken)
+	}
+	if r.ActorToken != "" || r.ActorTokenType != "" {
+		return grants.Refuse(grants.InvalidRequest, "actor_token is not supported: delegation does not exist here")
+	}
+	return nil
+}
+
+// policies finds whose token this may be. With a client, only that client's
+// integrator (CVE-2026-9094); without one, the single integrator that opened
+// this issuer and audience to clientless exchange.
+func (x *Exchanger) policies(ctx context.Context, client *grants.Client, token *assertion.Token) ([]Policy, *grants.Refusal) {
+	var policies []Policy
+	var err error
+	if client != nil {
+		policies, err = x.Policies.ForIntegrator(ctx, client.IntegratorID, token.Issuer)
+	} else {
+		policies, err = x.Policies.Clientless(ctx, token.Issuer)
+		policies = slices.DeleteFunc(slices.Clone(policies), func(p Policy) bool { return !intersect(p.Audiences, token.Audience) })
+	}
+	switch {
+	case err != nil:
+		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the configuration cannot be read at the moment", err)
+	case len(policies) == 0:
+		return nil, grants.RefuseToken(grants.IssuerUnknown, "no active key URL of this integrator has the issuer of the subject token",
+			"iss exactly as registered, including case and trailing slash", token.Issuer)
+	case client == nil && slices.ContainsFunc(policies, func(p Policy) bool { return p.IntegratorID != policies[0].IntegratorID }):
+		return nil, grants.RefuseToken(grants.IssuerUnknown, "more than one integrator could be meant", "one", "several")
+	case policies[0].IntegratorDisabled:
+		return nil, grants.RefuseToken(grants.IntegratorDisabled, "this integrator is disabled", "an active integrator", "a disabled one")
+	}
+	return policies, nil
+}
+
+func intersect(a, b []string) bool {
+	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+}
+
+// verify takes the first policy that accepts the token. An integrator that
+// moves to another key URL has two for a while. Among refusals, one that says
+// "try again later" outweighs one that says "invalid": it might have been
+// accepted.
+func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies []Policy, tokenType string) (*Policy, *assertion.Claims, *grants.Refusal) {
+	var worst *grants.Refusal
+	for i := range policies {
+		policy := &policies[i]
+		if tokenType == grants.TokenTypeIDToken && !policy.AllowIDToken {
+			worst = firstOf(worst, grants.RefuseToken(grants.WrongTokenKind, "the key URL does not allow ID tokens", grants.TokenTypeJWT, tokenType))
+			continue
+		}
+		claims, refusal := x.Verifier.Verify(ctx, token, &policy.Policy)
+		if refusal == nil {
+			return policy, claims, nil
+		}
+		worst = firstOf(worst, refusal)
+	}
+	return nil, nil, worst
+}
+
+func firstOf(earlier, later *grants.Refusal) *grants.Refusal {
+	if earlier == nil || later.Code == grants.TemporarilyUnavailable {
+		return later
+	}
+	return earlier
+}
+
+// grant cuts the permissions down: converted ∩ the integrator's entitlements ∩
+// the client's scope ∩ the requested scope.
+func grant(decision *Decision, r Request, policy *Policy, claims *assertion.Claims) *grants.Refusal {
+	claim := policy.PermissionsClaim
+	if claim == "" {
+		claim = "permissions"
+	}
+	entries, refusal := permissions.Read(claims.At(claim))
+	if refusal != nil {
+		return refusal
+	}
+	granted, dropped := permissions.Convert(entries, policy.Entitlements)
+	decision.Dropped = dropped
+	var allowed []string
+	if r.Client != nil {
+		allowed = r.Client.Scopes
+	}
+	if granted, refusal = permissions.Limit(granted, allowed, r.Scopes); refusal != nil {
+		return refusal
+	}
+	for _, g := range granted {
+		decision.Scopes = append(decision.Scopes, g.Scope)
+		if g.LockHolderID != "" {
+			decision.LockHolderIDs = append(decision.LockHolderIDs, g.LockHolderID)
+		}
+	}
+	if len(decision.Scopes) == 0 {
+		return grants.Refuse(grants.InvalidScope, "no scope is left to grant: %s", emptyBecause(entries, dropped, claim))
+	}
+	return grants.CheckGranted(decision.Scopes)
+}
+
+func emptyBecause(entries []string, dropped []permissions.Dropped, claim string) string {
+	if len(entries) == 0 {
+		return "the claim " + claim + " of the subject token is missing or empty"
+	}
+	reasons := map[string]bool{}
+	for _, d := range dropped {
+		reasons[d.Reason] = true
+	}
+	var list []string
+	for _, reason := range []string{permissions.DroppedMalformed, permissions.DroppedUnknownLockHolder, permissions.DroppedNotEntitled, permissions.DroppedNoRule} {
+		if reasons[reason] {
+			list = append(list, reason)
+		}
+	}
+	if len(list) == 0 {
+		return "the client's scope holds none of the permissions"
+	}
+	return "the permissions were dropped (" + strings.Join(list, ", ") + ")"
+}
+
+// limitLifetime: an issued token never outlives the subject token, nor the
+// limits of the server and the client.
+func (x *Exchanger) limitLifetime(decision *Decision, client *grants.Client, claims *assertion.Claims) *grants.Refusal {
+	now := x.Now()
+	life := min(x.MaxLifetime, claims.ExpiresAt.Sub(now))
+	if client != nil && client.MaxLifetime > 0 {
+		life = min(life, client.MaxLifetime)
+	}
+	if life < time.Second {
+		return grants.RefuseToken(grants.TokenExpired, "less than a second of the subject token's life is left", "a token with life left", life.String())
+	}
+	decision.ExpiresAt = now.Add(life)
+	return nil
+}

@@ -1,0 +1,74 @@
+package tokenexchange
+
+import (
+	"context"
+	"time"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/grants/permissions"
+)
+
+// Request is a token exchange request, already checked for its shape by the
+// door (one value per parameter, bounded).
+type Request struct {
+	SubjectToken       string
+	SubjectTokenType   string
+	RequestedTokenType string
+	ActorToken         string
+	ActorTokenType     string
+	Scopes             []string // nil: the parameter was left out
+	Audiences          []string
+	Resources          []string
+	Client             *grants.Client // nil: no client at all
+}
+
+// Policy is the trust of one integrator in one issuer, with what it entitles to.
+type Policy struct {
+	assertion.Policy
+
+	IntegratorID         string
+	IntegratorGeneration int64
+	IntegratorDisabled   bool
+	PermissionsClaim     string // name or JSON Pointer; empty means "permissions"
+	Entitlements         permissions.Entitlements
+}
+
+// Policies finds policies. An error means that they cannot be read; that none
+// applies is an empty answer.
+type Policies interface {
+	// ForIntegrator gives the policies of one integrator for one issuer.
+	ForIntegrator(ctx context.Context, integratorID, issuer string) ([]Policy, error)
+	// Clientless gives the policies for one issuer of any integrator that
+	// allows exchanges without a client.
+	Clientless(ctx context.Context, issuer string) ([]Policy, error)
+}
+
+// Targets knows the resource servers a token may be issued for.
+type Targets interface {
+	// Known tells whether a target may be named in a request; an error means
+	// that nobody can tell.
+	Known(ctx context.Context, target string) (bool, error)
+	// Default is the audience of a token for which no target was named.
+	Default() string
+}
+
+// Decision is what was found out about a request. When the exchange was
+// refused it holds what had been established by then, for the record.
+type Decision struct {
+	IntegratorID  string
+	ClientID      string // clientless: the integrator's id
+	Issuer        string // iss of the subject token
+	Subject       string // its sub
+	KeyID         string // its kid
+	Scopes        []string
+	LockHolderIDs []string
+	Dropped       []permissions.Dropped
+	Audience      []string
+	ExpiresAt     time.Time // the latest: the subject token's and the limits'
+	Generations   grants.Generations
+}
+
+// PlatformSubject is the sub of the issued token: unique across integrators,
+// because two issuers may use the same sub for different people.
+func (d *Decision) PlatformSubject() string { return d.Issuer + "#" + d.Subject }
