@@ -1,0 +1,45 @@
+package registry
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Methods of client authentication (RFC 7591 §2) that a client may register.
+const (
+	AuthBasic = "client_secret_basic"
+	AuthPost  = "client_secret_post"
+	AuthNone  = "none"
+)
+
+// MaxAccessTokenTTL bounds access_token_ttl.
+const MaxAccessTokenTTL = 24 * time.Hour
+
+// Validate reports what is wrong with a client. Which grant types exist, and
+// whether a scope is one, is for the caller's vocabulary to say.
+func (c *Client) Validate(grantTypes []string, validScope func(string) bool) error {
+	var faults Invalid
+	faults.Add(ValidName(c.Name), "/client_name", "invalid", "want 1 to 1024 bytes of printable text")
+	faults.Add(slices.Contains([]string{AuthBasic, AuthPost, AuthNone}, c.AuthMethod), "/token_endpoint_auth_method", "invalid",
+		"want client_secret_basic, client_secret_post or none")
+	known := !slices.ContainsFunc(c.GrantTypes, func(g string) bool { return !slices.Contains(grantTypes, g) })
+	faults.Add(known && unique(c.GrantTypes), "/grant_types", "invalid", "want some of "+strings.Join(grantTypes, " "))
+	faults.Add(!c.Public() || !slices.Contains(c.GrantTypes, "client_credentials"), "/grant_types", "invalid",
+		"a client without credentials may not use client_credentials (RFC 6749 section 4.4)")
+	sound := !slices.ContainsFunc(c.Scopes, func(s string) bool { return !validScope(s) })
+	faults.Add(sound && unique(c.Scopes), "/scope", "invalid", "want scope-tokens of RFC 6749 section 3.3, each once, separated by single spaces")
+	faults.Add(c.AccessTokenTTL >= 0 && c.AccessTokenTTL <= MaxAccessTokenTTL, "/access_token_ttl", "invalid", "want 1 to 86400 seconds")
+	faults.Add(!slices.ContainsFunc(c.AllowedOrigins, func(o string) bool { return !validOrigin(o) }) && len(c.AllowedOrigins) <= 64,
+		"/allowed_origins", "invalid", "want at most 64 origins, such as https://app.example")
+	faults.checkStatus(c.Status)
+	return faults.Err()
+}
+
+// validOrigin: exactly what a browser sends in Origin (RFC 6454 §6.2).
+func validOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" &&
+		origin == u.Scheme+"://"+strings.ToLower(u.Host)
+}

@@ -1,0 +1,41 @@
+package registry
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Defaults and bounds of a key URL.
+const (
+	FormatAuto         = "auto"
+	FormatJWKS         = "jwks"
+	FormatPEM          = "pem"
+	DefaultPermissions = "permissions"
+	DefaultMaxLifetime = 24 * time.Hour
+	MaxMaxLifetime     = 366 * 24 * time.Hour
+	maxAudiences       = 16
+)
+
+// Algorithms a key URL may allow (RFC 7518 §3.1, RFC 8037 §3.1). Symmetric
+// ones and none are not among them and cannot be configured.
+func Algorithms() []string {
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+}
+
+// Validate reports what is wrong with a key URL. Whether the URL itself may be
+// fetched is for keys/remote to say.
+func (k *KeyURL) Validate() error {
+	var faults Invalid
+	// Not "must be a URL": some providers' issuers are bare names.
+	faults.Add(validAudience(k.Issuer), "/issuer", "invalid", "want the iss claim exactly: 1 to 512 bytes of printable ASCII without spaces")
+	faults.Add(slices.Contains([]string{FormatAuto, FormatJWKS, FormatPEM}, k.Format), "/format", "invalid", "want auto, jwks or pem")
+	known := !slices.ContainsFunc(k.Algorithms, func(a string) bool { return !slices.Contains(Algorithms(), a) })
+	faults.Add(len(k.Algorithms) > 0 && known && unique(k.Algorithms), "/algorithms", "invalid", "want one or more of "+strings.Join(Algorithms(), " "))
+	sound := !slices.ContainsFunc(k.Audiences, func(a string) bool { return !validAudience(a) })
+	faults.Add(sound && unique(k.Audiences) && len(k.Audiences) <= maxAudiences, "/audiences", "invalid", "want at most 16 values of printable ASCII without spaces")
+	faults.Add(ValidName(k.PermissionsClaim) && len(k.PermissionsClaim) <= 255, "/permissions_claim", "invalid", "want the name of a claim, or a JSON Pointer to it")
+	faults.Add(k.MaxLifetime >= time.Second && k.MaxLifetime <= MaxMaxLifetime, "/max_lifetime", "invalid", "want 1 to 31622400 seconds")
+	faults.checkStatus(k.Status)
+	return faults.Err()
+}

@@ -1,0 +1,105 @@
+package registry
+
+// Snapshot is all that the token endpoint must know, as of one moment. It is
+// built once and never changed, so that it is read without locks.
+type Snapshot struct {
+	integrators map[string]*Integrator
+	clients     map[string]*Client
+	keyURLs     map[issuerKey][]*KeyURL
+	clientless  map[string][]*KeyURL
+	lockHolders map[lockHolderKey]string
+	managed     map[Link]bool
+	servers     map[string]*ResourceServer
+	audiences   map[string]bool
+}
+
+type issuerKey struct{ integratorID, issuer string }
+
+type lockHolderKey struct{ country, organization, suffix string }
+
+// Link says that an integrator manages a lock holder.
+type Link struct{ IntegratorID, LockHolderID string }
+
+// Contents is what a snapshot is built from.
+type Contents struct {
+	Integrators     []Integrator
+	KeyURLs         []KeyURL
+	Clients         []Client
+	LockHolders     []LockHolder
+	Links           []Link
+	ResourceServers []ResourceServer
+}
+
+// NewSnapshot indexes contents, which must not be changed afterwards.
+func NewSnapshot(c Contents) *Snapshot {
+	s := &Snapshot{
+		integrators: make(map[string]*Integrator, len(c.Integrators)),
+		clients:     make(map[string]*Client, len(c.Clients)),
+		keyURLs:     make(map[issuerKey][]*KeyURL, len(c.KeyURLs)),
+		clientless:  map[string][]*KeyURL{},
+		lockHolders: make(map[lockHolderKey]string, len(c.LockHolders)),
+		managed:     make(map[Link]bool, len(c.Links)),
+		servers:     make(map[string]*ResourceServer, len(c.ResourceServers)),
+		audiences:   make(map[string]bool, len(c.ResourceServers)),
+	}
+	for i := range c.Integrators {
+		s.integrators[c.Integrators[i].ID] = &c.Integrators[i]
+	}
+	for i := range c.KeyURLs {
+		k := &c.KeyURLs[i]
+		if k.Status != Active {
+			continue
+		}
+		key := issuerKey{k.IntegratorID, k.Issuer}
+		s.keyURLs[key] = append(s.keyURLs[key], k)
+		if k.Clientless {
+			s.clientless[k.Issuer] = append(s.clientless[k.Issuer], k)
+		}
+	}
+	for i := range c.Clients {
+		s.clients[c.Clients[i].ClientID] = &c.Clients[i]
+	}
+	for _, h := range c.LockHolders {
+		s.lockHolders[lockHolderKey{h.CountryISO, h.OrganizationID, h.OrganizationIDSuffix}] = h.ID
+	}
+	for _, l := range c.Links {
+		s.managed[l] = true
+	}
+	for i := range c.ResourceServers {
+		s.servers[c.ResourceServers[i].ID] = &c.ResourceServers[i]
+		s.audiences[c.ResourceServers[i].Audience] = true
+	}
+	return s
+}
+
+// Integrator gives an integrator, or nil.
+func (s *Snapshot) Integrator(id string) *Integrator { return s.integrators[id] }
+
+// Client gives the client of a client_id, or nil.
+func (s *Snapshot) Client(clientID string) *Client { return s.clients[clientID] }
+
+// KeyURLs gives the active key URLs of an integrator for an issuer.
+func (s *Snapshot) KeyURLs(integratorID, issuer string) []*KeyURL {
+	return s.keyURLs[issuerKey{integratorID, issuer}]
+}
+
+// Clientless gives the active key URLs of all integrators for an issuer that
+// allow exchanges without a client.
+func (s *Snapshot) Clientless(issuer string) []*KeyURL { return s.clientless[issuer] }
+
+// LockHolder gives the id of a lock holder, and whether it exists.
+func (s *Snapshot) LockHolder(country, organization, suffix string) (id string, known bool) {
+	id, known = s.lockHolders[lockHolderKey{country, organization, suffix}]
+	return id, known
+}
+
+// Manages tells whether an integrator manages a lock holder.
+func (s *Snapshot) Manages(integratorID, lockHolderID string) bool {
+	return s.managed[Link{integratorID, lockHolderID}]
+}
+
+// ResourceServer gives a resource server, or nil.
+func (s *Snapshot) ResourceServer(id string) *ResourceServer { return s.servers[id] }
+
+// HasAudience tells whether a resource server of that audience exists.
+func (s *Snapshot) HasAudience(audience string) bool { return s.audiences[audience] }
