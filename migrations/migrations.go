@@ -1,0 +1,82 @@
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed sqlite/*.sql postgres/*.sql
+var files embed.FS
+
+// Dialect names one of the two histories.
+type Dialect string
+
+// The dialects.
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
+
+// Step is one migration and when it was applied.
+type Step struct {
+	Name      string
+	AppliedAt time.Time // zero: not yet
+}
+
+// Up applies what is missing and gives the names of what it applied. On
+// PostgreSQL a session lock lets one of several replicas do it and the others
+// wait.
+func Up(ctx context.Context, db *sql.DB, dialect Dialect) ([]string, error) {
+	provider, err := provider(db, dialect)
+	if err != nil {
+		return nil, err
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("apply migrations: %w", err)
+	}
+	var applied []string
+	for _, result := range results {
+		applied = append(applied, result.Source.Path)
+	}
+	return applied, nil
+}
+
+// Status lists every migration.
+func Status(ctx context.Context, db *sql.DB, dialect Dialect) ([]Step, error) {
+	provider, err := provider(db, dialect)
+	if err != nil {
+		return nil, err
+	}
+	statuses, err := provider.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	var steps []Step
+	for _, status := range statuses {
+		steps = append(steps, Step{Name: status.Source.Path, AppliedAt: status.AppliedAt})
+	}
+	return steps, nil
+}
+
+func provider(db *sql.DB, dialect Dialect) (*goose.Provider, error) {
+	history, err := fs.Sub(files, string(dialect))
+	if err != nil {
+		return nil, err
+	}
+	if dialect == SQLite {
+		return goose.NewProvider(goose.DialectSQLite3, db, history)
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, db, history, goose.WithSessionLocker(locker))
+}
