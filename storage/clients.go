@@ -1,0 +1,182 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+type clientRow struct {
+	Object           object `gorm:"embedded"`
+	ClientID         string
+	Owner            string
+	IntegratorID     *string
+	ResourceServerID *string
+	Name             string
+	AuthMethod       string
+	GrantTypes       list
+	Scopes           optionalList
+	AccessTokenTTL   int64 `gorm:"column:access_token_ttl"`
+	AllowedOrigins   list
+	Status           string
+	Generation       int64
+}
+
+// TableName implements gorm's tabler.
+func (clientRow) TableName() string { return "clients" }
+
+type secretRow struct {
+	ClientID  string
+	Hash      []byte
+	CreatedAt int64 `gorm:"autoCreateTime:false"`
+	ExpiresAt int64
+}
+
+// TableName implements gorm's tabler.
+func (secretRow) TableName() string { return "client_secrets" }
+
+func (r clientRow) client() registry.Client {
+	return registry.Client{
+		Object: r.Object.value(), ClientID: r.ClientID, Owner: registry.Owner(r.Owner),
+		IntegratorID: orEmpty(r.IntegratorID), ResourceServerID: orEmpty(r.ResourceServerID),
+		Name: r.Name, AuthMethod: r.AuthMethod, GrantTypes: r.GrantTypes, Scopes: r.Scopes,
+		AccessTokenTTL: time.Duration(r.AccessTokenTTL) * time.Second, AllowedOrigins: r.AllowedOrigins,
+		Status: registry.Status(r.Status), Generation: r.Generation,
+	}
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// CreateClient stores a new client with its secrets. Without a ClientID of its
+// own it gets its id as one.
+func (s *Store) CreateClient(ctx context.Context, c *registry.Client) error {
+	return s.change(ctx, func(tx *gorm.DB) error { return s.insertClient(tx, c) })
+}
+
+func (s *Store) insertClient(tx *gorm.DB, c *registry.Client) error {
+	head, err := s.begin(&c.Object)
+	if err != nil {
+		return err
+	}
+	if c.ClientID == "" {
+		c.ClientID = c.ID
+	}
+	c.Generation = 1
+	row := clientRow{
+		Object: head, ClientID: c.ClientID, Owner: string(c.Owner),
+		IntegratorID: orNull(c.IntegratorID), ResourceServerID: orNull(c.ResourceServerID),
+		Name: c.Name, AuthMethod: c.AuthMethod, GrantTypes: c.GrantTypes, Scopes: c.Scopes,
+		AccessTokenTTL: int64(c.AccessTokenTTL / time.Second), AllowedOrigins: c.AllowedOrigins,
+		Status: string(c.Status), Generation: c.Generation,
+	}
+	if err := tx.Create(&row).Error; err != nil {
+		return err
+	}
+	return s.insertSecrets(tx, c)
+}
+
+func (s *Store) insertSecrets(tx *gorm.DB, c *registry.Client) error {
+	for _, secret := range c.Secrets {
+		row := secretRow{ClientID: c.ClientID, Hash: secret.Hash, CreatedAt: micros(s.now()), ExpiresAt: micros(secret.ExpiresAt)}
+		if err := tx.Create(&row).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Client reads one client of an integrator, without its secrets.
+func (s *Store) Client(ctx context.Context, integratorID, clientID string) (*registry.Client, error) {
+	row, err := take[clientRow](s.reader.WithContext(ctx), "integrator_id = ? AND client_id = ?", integratorID, clientID)
+	if err != nil {
+		return nil, err
+	}
+	client := row.client()
+	return &client, nil
+}
+
+// Clients lists the clients of an integrator, without their secrets.
+func (s *Store) Clients(ctx context.Context, integratorID string, page registry.Page) ([]registry.Client, error) {
+	return find(s.reader.WithContext(ctx), page, clientRow.client, "integrator_id = ?", integratorID)
+}
+
+// UpdateClient stores a changed client. Disabling it raises its generation.
+func (s *Store) UpdateClient(ctx context.Context, c *registry.Client) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		return s.update(tx, "clients", &c.Object, map[string]any{
+			"name": c.Name, "auth_method": c.AuthMethod, "grant_types": list(c.GrantTypes), "scopes": optionalList(c.Scopes),
+			"access_token_ttl": int64(c.AccessTokenTTL / time.Second), "allowed_origins": list(c.AllowedOrigins),
+			"status": string(c.Status), "generation": raisedWhenDisabled(c.Status),
+		})
+	})
+}
+
+// DeleteClient deletes a client of an integrator. Its tokens die with it.
+func (s *Store) DeleteClient(ctx context.Context, integratorID, clientID string) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		return remove(tx, "clients", "integrator_id = ? AND client_id = ?", integratorID, clientID)
+	})
+}
+
+// EnsureOperator makes the operator's client be as c says, in particular have
+// exactly its secrets, and changes nothing when it already is. It refuses the
+// client_id of anybody else.
+func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
+	unchanged, err := s.operatorIs(ctx, c)
+	if err != nil || unchanged {
+		return err
+	}
+	err = s.change(ctx, func(tx *gorm.DB) error {
+		if err := tx.Exec("DELETE FROM client_secrets WHERE client_id = ?", c.ClientID).Error; err != nil {
+			return err
+		}
+		row, err := take[clientRow](tx, "client_id = ?", c.ClientID)
+		if errors.Is(err, registry.ErrNotFound) {
+			return s.insertClient(tx, c)
+		}
+		if err != nil {
+			return err
+		}
+		if row.Owner != string(registry.OwnerOperator) {
+			return registry.ErrConflict
+		}
+		err = tx.Table("clients").Where("client_id = ?", c.ClientID).Updates(map[string]any{
+			"scopes": optionalList(c.Scopes), "grant_types": list(c.GrantTypes), "status": string(c.Status), "updated_at": micros(s.now()),
+		}).Error
+		if err != nil {
+			return err
+		}
+		return s.insertSecrets(tx, c)
+	})
+	if errors.Is(err, registry.ErrConflict) {
+		// Another replica may have started at the same moment.
+		if unchanged, again := s.operatorIs(ctx, c); again == nil && unchanged {
+			return nil
+		}
+	}
+	return err
+}
+
+func (s *Store) operatorIs(ctx context.Context, c *registry.Client) (bool, error) {
+	var n int64
+	err := s.reader.WithContext(ctx).Raw(`SELECT COUNT(*) FROM clients c JOIN client_secrets s ON s.client_id = c.client_id
+		WHERE c.client_id = ? AND c.owner = ? AND c.status = ? AND c.scopes = ? AND s.hash = ? AND s.expires_at = 0`,
+		c.ClientID, string(registry.OwnerOperator), string(c.Status), optionalList(c.Scopes), c.Secrets[0].Hash).Scan(&n).Error
+	return n == 1, translate(err)
+}

@@ -1,0 +1,175 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"gorm.io/gorm"
+
+	"github.com/cambio-oauth/cambio/migrations"
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// Bounds of the configuration in memory.
+const (
+	pollInterval = time.Second
+	// MaxStaleness is how long a replica that cannot reach the database goes on
+	// with what it knows. After that it says that it does not know.
+	MaxStaleness = 4 * time.Second
+)
+
+// ErrOutdated means that the configuration in memory is too old to judge by.
+var ErrOutdated = errors.New("the configuration could not be read from the database lately")
+
+// Directory is the configuration in memory: one immutable snapshot, swapped
+// whole when the counter of changes has moved.
+type Directory struct {
+	store   *Store
+	log     *slog.Logger
+	flight  singleflight.Group
+	current atomic.Pointer[view]
+}
+
+type view struct {
+	snapshot    *registry.Snapshot
+	seq         int64
+	confirmedAt time.Time // when seq was last seen in the database
+}
+
+// NewDirectory loads the configuration.
+func NewDirectory(ctx context.Context, store *Store, log *slog.Logger) (*Directory, error) {
+	directory := &Directory{store: store, log: log}
+	return directory, directory.Refresh(ctx)
+}
+
+// Run watches the counter of changes until ctx ends.
+func (d *Directory) Run(ctx context.Context) {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := d.Refresh(ctx); err != nil && ctx.Err() == nil {
+				d.log.Error("configuration could not be read", "error", err)
+			}
+		}
+	}
+}
+
+// Snapshot gives the configuration, or ErrOutdated: a replica that lost the
+// database fails closed.
+func (d *Directory) Snapshot() (*registry.Snapshot, error) {
+	v := d.current.Load()
+	if d.store.now().Sub(v.confirmedAt) > MaxStaleness {
+		return nil, ErrOutdated
+	}
+	return v.snapshot, nil
+}
+
+// Confirmed gives the configuration as of at most maxAge ago. It is for what
+// was not found: it may have been created on another replica a moment ago, and
+// a database that cannot be asked must not make it "unknown".
+func (d *Directory) Confirmed(ctx context.Context, maxAge time.Duration) (*registry.Snapshot, error) {
+	if d.store.now().Sub(d.current.Load().confirmedAt) > maxAge {
+		if err := d.Refresh(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return d.current.Load().snapshot, nil
+}
+
+// Refresh reads the counter of changes, and everything else if it has moved.
+func (d *Directory) Refresh(ctx context.Context) error {
+	// Whoever waits must not fail because whoever came first went away.
+	_, err, _ := d.flight.Do("refresh", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
+		defer cancel()
+		return nil, d.refresh(ctx)
+	})
+	return err
+}
+
+func (d *Directory) refresh(ctx context.Context) error {
+	asked := d.store.now()
+	seq, err := counter(d.store.reader.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	if v := d.current.Load(); v != nil && v.seq == seq {
+		d.current.Store(&view{snapshot: v.snapshot, seq: seq, confirmedAt: asked})
+		return nil
+	}
+	contents, seq, err := d.store.contents(ctx)
+	if err != nil {
+		return err
+	}
+	d.current.Store(&view{snapshot: registry.NewSnapshot(contents), seq: seq, confirmedAt: asked})
+	return nil
+}
+
+func counter(db *gorm.DB) (int64, error) {
+	var seq []int64
+	if err := db.Raw("SELECT seq FROM changes WHERE id = 1").Scan(&seq).Error; err != nil {
+		return 0, translate(err)
+	}
+	if len(seq) != 1 {
+		return 0, errors.New("the table changes has lost its row")
+	}
+	return seq[0], nil
+}
+
+// contents reads the whole configuration and its counter as of one moment.
+func (s *Store) contents(ctx context.Context) (registry.Contents, int64, error) {
+	var contents registry.Contents
+	var seq int64
+	options := &sql.TxOptions{ReadOnly: true}
+	if s.dialect == migrations.Postgres {
+		options.Isolation = sql.LevelRepeatableRead // SQLite's readers have that anyway
+	}
+	err := s.reader.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
+		if seq, err = counter(tx); err != nil {
+			return err
+		}
+		return readContents(tx, &contents)
+	}, options)
+	return contents, seq, translate(err)
+}
+
+func readContents(tx *gorm.DB, c *registry.Contents) error {
+	var integrators []integratorRow
+	var keyURLs []keyURLRow
+	var clients []clientRow
+	var secrets []secretRow
+	var holders []lockHolderRow
+	var links []linkRow
+	var servers []resourceServerRow
+	for _, rows := range []any{&integrators, &keyURLs, &clients, &secrets, &holders, &links, &servers} {
+		if err := tx.Find(rows).Error; err != nil {
+			return fmt.Errorf("read %T: %w", rows, err)
+		}
+	}
+	c.Integrators = convertAll(integrators, integratorRow.integrator)
+	c.KeyURLs = convertAll(keyURLs, keyURLRow.keyURL)
+	c.Clients = convertAll(clients, clientRow.client)
+	c.LockHolders = convertAll(holders, lockHolderRow.lockHolder)
+	c.ResourceServers = convertAll(servers, resourceServerRow.resourceServer)
+	for _, link := range links {
+		c.Links = append(c.Links, registry.Link{IntegratorID: link.IntegratorID, LockHolderID: link.LockHolderID})
+	}
+	byClient := map[string][]registry.ClientSecret{}
+	for _, secret := range secrets {
+		byClient[secret.ClientID] = append(byClient[secret.ClientID], registry.ClientSecret{Hash: secret.Hash, ExpiresAt: fromMicros(secret.ExpiresAt)})
+	}
+	for i := range c.Clients {
+		c.Clients[i].Secrets = byClient[c.Clients[i].ClientID]
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/google/uuid"
+	"golang.org/x/time/rate"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// LogMode says what an exchange waits for.
+type LogMode string
+
+// The modes of CAMBIO_EXCHANGE_LOG.
+const (
+	LogDurable LogMode = "durable" // a token leaves only after its record is committed
+	LogAsync   LogMode = "async"   // recorded within a second
+	LogOff     LogMode = "off"
+)
+
+// Bounds of the log: refused attempts are what strangers can make for free.
+const (
+	refusedPerSecond = 5 // of one integrator, on one replica
+	refusedBurst     = 100
+	asyncQueue       = 4096
+)
+
+// ErrLogFull means that attempts come in faster than they can be recorded.
+var ErrLogFull = errors.New("the exchange log cannot keep up")
+
+type exchangeRow struct {
+	ID           string `gorm:"primaryKey"`
+	At           int64
+	GrantType    string
+	Result       string
+	Code         string
+	Reason       string
+	IntegratorID string
+	ClientID     string
+	Issuer       string
+	Subject      string
+	KeyID        string
+	Granted      list
+	Dropped      string
+	TokenID      string
+	ExpiresAt    int64
+}
+
+// TableName implements gorm's tabler.
+func (exchangeRow) TableName() string { return "exchanges" }
+
+// ExchangeLog records every attempt to get a token.
+type ExchangeLog struct {
+	store *Store
+	mode  LogMode
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	refused map[string]*rate.Limiter // by integrator; as many as there are integrators
+
+	queue chan exchangeRow
+	done  chan struct{}
+}
+
+// NewExchangeLog starts a log. Close it to write what it still holds.
+func NewExchangeLog(store *Store, mode LogMode, log *slog.Logger) *ExchangeLog {
+	l := &ExchangeLog{store: store, mode: mode, log: log, refused: map[string]*rate.Limiter{}, done: make(chan struct{})}
+	if mode != LogAsync {
+		close(l.done)
+		return l
+	}
+	l.queue = make(chan exchangeRow, asyncQueue)
+	go l.drain()
+	return l
+}
+
+// Record records an attempt. In mode durable nil means that it is committed.
+// Of refused attempts an integrator has a quota; past it they are only counted
+// in the metrics, so that garbage cannot fill the disk.
+func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange) error {
+	if l.mode == LogOff || (e.Result != registry.ResultGranted && !l.mayRecordRefusal(e.IntegratorID)) {
+		return nil
+	}
+	row, err := newExchangeRow(e)
+	if err != nil {
+		return err
+	}
+	if l.mode == LogAsync {
+		select {
+		case l.queue <- row:
+			return nil
+		default:
+			return ErrLogFull
+		}
+	}
+	return translate(l.store.writer.WithContext(ctx).Create(&row).Error)
+}
+
+func newExchangeRow(e registry.Exchange) (exchangeRow, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return exchangeRow{}, err
+	}
+	if e.Dropped == nil {
+		e.Dropped = []registry.Dropped{}
+	}
+	dropped, err := json.Marshal(e.Dropped)
+	if err != nil {
+		return exchangeRow{}, fmt.Errorf("encode dropped permissions: %w", err)
+	}
+	return exchangeRow{
+		ID: id.String(), At: micros(e.At), GrantType: e.GrantType, Result: e.Result, Code: e.Code, Reason: e.Reason,
+		IntegratorID: e.IntegratorID, ClientID: e.ClientID, Issuer: e.Issuer, Subject: e.Subject, KeyID: e.KeyID,
+		Granted: e.Granted, Dropped: string(dropped), TokenID: e.TokenID, ExpiresAt: micros(e.ExpiresAt),
+	}, nil
+}
+
+func (l *ExchangeLog) mayRecordRefusal(integratorID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter, ok := l.refused[integratorID]
+	if !ok {
+		limiter = rate.NewLimiter(refusedPerSecond, refusedBurst)
+		l.refused[integratorID] = limiter
+	}
+	return limiter.Allow()
+}
+
+// drain writes the queue in batches until it is closed.
+func (l *ExchangeLog) drain() {
+	defer close(l.done)
+	for row := range l.queue {
+		batch := []exchangeRow{row}
+		for len(batch) < 256 && len(l.queue) > 0 {
+			batch = append(batch, <-l.queue)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
+		if err := l.store.writer.WithContext(ctx).Create(&batch).Error; err != nil {
+			l.log.Error("exchange records were lost", "count", len(batch), "error", err)
+		}
+		cancel()
+	}
+}
+
+// Close writes what is queued. Nothing may be recorded afterwards.
+func (l *ExchangeLog) Close() {
+	if l.queue != nil {
+		close(l.queue)
+	}
+	<-l.done
+}
+
+// Exchanges lists the records of an integrator, newest first; page.After is
+// the id of the last one seen.
+func (s *Store) Exchanges(ctx context.Context, integratorID string, page registry.Page) ([]registry.Exchange, error) {
+	query := s.reader.WithContext(ctx).Where("integrator_id = ?", integratorID).Order("id DESC").Limit(page.Rows())
+	if page.After != "" {
+		query = query.Where("id < ?", page.After)
+	}
+	var rows []exchangeRow
+	if err := query.Find(&rows).Error; err != nil {
+		return nil, translate(err)
+	}
+	exchanges := make([]registry.Exchange, len(rows))
+	for i, row := range rows {
+		exchanges[i] = registry.Exchange{
+			ID: row.ID, At: fromMicros(row.At), GrantType: row.GrantType, Result: row.Result, Code: row.Code, Reason: row.Reason,
+			IntegratorID: row.IntegratorID, ClientID: row.ClientID, Issuer: row.Issuer, Subject: row.Subject, KeyID: row.KeyID,
+			Granted: row.Granted, TokenID: row.TokenID, ExpiresAt: fromMicros(row.ExpiresAt),
+		}
+		if err := json.Unmarshal([]byte(row.Dropped), &exchanges[i].Dropped); err != nil {
+			return nil, fmt.Errorf("record %s: %w", row.ID, err)
+		}
+	}
+	return exchanges, nil
+}

@@ -1,0 +1,132 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+type keyURLRow struct {
+	Object           object `gorm:"embedded"`
+	IntegratorID     string
+	Issuer           string
+	URL              string
+	Format           string
+	Algorithms       list
+	Audiences        list
+	PermissionsClaim string
+	AllowIDToken     bool
+	Clientless       bool
+	MaxLifetime      int64
+	Status           string
+}
+
+// TableName implements gorm's tabler.
+func (keyURLRow) TableName() string { return "key_urls" }
+
+func (r keyURLRow) keyURL() registry.KeyURL {
+	return registry.KeyURL{
+		Object: r.Object.value(), IntegratorID: r.IntegratorID, Issuer: r.Issuer, URL: r.URL, Format: r.Format,
+		Algorithms: r.Algorithms, Audiences: r.Audiences, PermissionsClaim: r.PermissionsClaim,
+		AllowIDToken: r.AllowIDToken, Clientless: r.Clientless,
+		MaxLifetime: time.Duration(r.MaxLifetime) * time.Second, Status: registry.Status(r.Status),
+	}
+}
+
+// CreateKeyURL stores a new key URL. fallback are the server's audiences,
+// which a key URL without its own accepts.
+func (s *Store) CreateKeyURL(ctx context.Context, k *registry.KeyURL, fallback []string) error {
+	head, err := s.begin(&k.Object)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(tx *gorm.DB) error {
+		row := keyURLRow{
+			Object: head, IntegratorID: k.IntegratorID, Issuer: k.Issuer, URL: k.URL, Format: k.Format,
+			Algorithms: k.Algorithms, Audiences: k.Audiences, PermissionsClaim: k.PermissionsClaim,
+			AllowIDToken: k.AllowIDToken, Clientless: k.Clientless,
+			MaxLifetime: int64(k.MaxLifetime / time.Second), Status: string(k.Status),
+		}
+		if err := tx.Create(&row).Error; err != nil {
+			return err
+		}
+		return reserve(tx, k.IntegratorID, fallback)
+	})
+}
+
+// reserve makes issuer and audience of an integrator's clientless key URLs its
+// own. The primary key refuses what another integrator has; key URLs of one
+// integrator may share, for its tokens are the same integrator's either way.
+func reserve(tx *gorm.DB, integratorID string, fallback []string) error {
+	if err := tx.Exec("DELETE FROM clientless_audiences WHERE integrator_id = ?", integratorID).Error; err != nil {
+		return err
+	}
+	var rows []keyURLRow
+	err := tx.Where("integrator_id = ? AND clientless = ? AND status = ?", integratorID, true, string(registry.Active)).Find(&rows).Error
+	if err != nil {
+		return err
+	}
+	reserved := map[[2]string]bool{}
+	for _, row := range rows {
+		audiences := []string(row.Audiences)
+		if len(audiences) == 0 {
+			audiences = fallback
+		}
+		for _, audience := range audiences {
+			pair := [2]string{row.Issuer, audience}
+			if reserved[pair] {
+				continue
+			}
+			reserved[pair] = true
+			err := tx.Exec("INSERT INTO clientless_audiences (issuer, audience, integrator_id) VALUES (?, ?, ?)", row.Issuer, audience, integratorID).Error
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// KeyURL reads one key URL of an integrator.
+func (s *Store) KeyURL(ctx context.Context, integratorID, id string) (*registry.KeyURL, error) {
+	row, err := take[keyURLRow](s.reader.WithContext(ctx), "integrator_id = ? AND id = ?", integratorID, id)
+	if err != nil {
+		return nil, err
+	}
+	keyURL := row.keyURL()
+	return &keyURL, nil
+}
+
+// KeyURLs lists the key URLs of an integrator.
+func (s *Store) KeyURLs(ctx context.Context, integratorID string, page registry.Page) ([]registry.KeyURL, error) {
+	return find(s.reader.WithContext(ctx), page, keyURLRow.keyURL, "integrator_id = ?", integratorID)
+}
+
+// UpdateKeyURL stores a changed key URL; fallback as in CreateKeyURL.
+func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, fallback []string) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		err := s.update(tx, "key_urls", &k.Object, map[string]any{
+			"issuer": k.Issuer, "url": k.URL, "format": k.Format,
+			"algorithms": list(k.Algorithms), "audiences": list(k.Audiences), "permissions_claim": k.PermissionsClaim,
+			"allow_id_token": k.AllowIDToken, "clientless": k.Clientless,
+			"max_lifetime": int64(k.MaxLifetime / time.Second), "status": string(k.Status),
+		})
+		if err != nil {
+			return err
+		}
+		return reserve(tx, k.IntegratorID, fallback)
+	})
+}
+
+// DeleteKeyURL deletes a key URL of an integrator; fallback as in CreateKeyURL.
+func (s *Store) DeleteKeyURL(ctx context.Context, integratorID, id string, fallback []string) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		if err := remove(tx, "key_urls", "integrator_id = ? AND id = ?", integratorID, id); err != nil {
+			return err
+		}
+		return reserve(tx, integratorID, fallback)
+	})
+}

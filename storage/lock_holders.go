@@ -1,0 +1,122 @@
+package storage
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+type lockHolderRow struct {
+	Object               object `gorm:"embedded"`
+	Name                 string
+	CountryISO           string
+	OrganizationID       string
+	OrganizationIDSuffix string
+}
+
+// TableName implements gorm's tabler.
+func (lockHolderRow) TableName() string { return "lock_holders" }
+
+type linkRow struct {
+	IntegratorID string
+	LockHolderID string
+	CreatedAt    int64 `gorm:"autoCreateTime:false"`
+}
+
+// TableName implements gorm's tabler.
+func (linkRow) TableName() string { return "lock_holder_links" }
+
+func (r lockHolderRow) lockHolder() registry.LockHolder {
+	return registry.LockHolder{
+		Object: r.Object.value(), Name: r.Name, CountryISO: r.CountryISO,
+		OrganizationID: r.OrganizationID, OrganizationIDSuffix: r.OrganizationIDSuffix,
+	}
+}
+
+// CreateLockHolder stores a new lock holder.
+func (s *Store) CreateLockHolder(ctx context.Context, h *registry.LockHolder) error {
+	head, err := s.begin(&h.Object)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(tx *gorm.DB) error {
+		return tx.Create(&lockHolderRow{
+			Object: head, Name: h.Name, CountryISO: h.CountryISO,
+			OrganizationID: h.OrganizationID, OrganizationIDSuffix: h.OrganizationIDSuffix,
+		}).Error
+	})
+}
+
+// LockHolder reads one lock holder.
+func (s *Store) LockHolder(ctx context.Context, id string) (*registry.LockHolder, error) {
+	row, err := take[lockHolderRow](s.reader.WithContext(ctx), "id = ?", id)
+	if err != nil {
+		return nil, err
+	}
+	holder := row.lockHolder()
+	return &holder, nil
+}
+
+// LockHolders lists lock holders.
+func (s *Store) LockHolders(ctx context.Context, page registry.Page) ([]registry.LockHolder, error) {
+	return find(s.reader.WithContext(ctx), page, lockHolderRow.lockHolder, "1 = 1")
+}
+
+// UpdateLockHolder stores a changed lock holder.
+func (s *Store) UpdateLockHolder(ctx context.Context, h *registry.LockHolder) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		return s.update(tx, "lock_holders", &h.Object, map[string]any{
+			"name": h.Name, "country_iso": h.CountryISO,
+			"organization_id": h.OrganizationID, "organization_id_suffix": h.OrganizationIDSuffix,
+		})
+	})
+}
+
+// DeleteLockHolder deletes a lock holder and its links.
+func (s *Store) DeleteLockHolder(ctx context.Context, id string) error {
+	return s.change(ctx, func(tx *gorm.DB) error { return remove(tx, "lock_holders", "id = ?", id) })
+}
+
+// LinkedLockHolder reads a lock holder that an integrator manages.
+func (s *Store) LinkedLockHolder(ctx context.Context, integratorID, id string) (*registry.LockHolder, error) {
+	row, err := take[lockHolderRow](s.reader.WithContext(ctx), "id = ? AND "+managedBy, id, integratorID)
+	if err != nil {
+		return nil, err
+	}
+	holder := row.lockHolder()
+	return &holder, nil
+}
+
+// LinkedLockHolders lists the lock holders that an integrator manages.
+func (s *Store) LinkedLockHolders(ctx context.Context, integratorID string, page registry.Page) ([]registry.LockHolder, error) {
+	return find(s.reader.WithContext(ctx), page, lockHolderRow.lockHolder, managedBy, integratorID)
+}
+
+const managedBy = "id IN (SELECT lock_holder_id FROM lock_holder_links WHERE integrator_id = ?)"
+
+// Link lets an integrator manage a lock holder; doing so twice is no error.
+func (s *Store) Link(ctx context.Context, link registry.Link) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		row := linkRow{IntegratorID: link.IntegratorID, LockHolderID: link.LockHolderID, CreatedAt: micros(s.now())}
+		return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
+	})
+}
+
+// Unlink takes a lock holder from an integrator.
+func (s *Store) Unlink(ctx context.Context, link registry.Link) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		return remove(tx, "lock_holder_links", "integrator_id = ? AND lock_holder_id = ?", link.IntegratorID, link.LockHolderID)
+	})
+}
+
+// Manages tells whether an integrator manages the lock holder of three parts.
+func (s *Store) Manages(ctx context.Context, integratorID, country, organization, suffix string) (bool, error) {
+	var n int64
+	err := s.reader.WithContext(ctx).Model(&lockHolderRow{}).
+		Where("country_iso = ? AND organization_id = ? AND organization_id_suffix = ?", country, organization, suffix).
+		Where(managedBy, integratorID).Count(&n).Error
+	return n > 0, translate(err)
+}

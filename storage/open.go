@@ -1,0 +1,202 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/cambio-oauth/cambio/migrations"
+	"github.com/cambio-oauth/cambio/storage/sqlite"
+)
+
+// Pool limits and time limits of the database.
+const (
+	postgresConnections = 16 // per replica
+	sqliteReaders       = 8
+	connectTimeout      = 3 * time.Second
+	statementTimeout    = 5 * time.Second // also how long SQLite waits for its one writer
+)
+
+// Store is an open database. On SQLite there is one connection that writes and
+// a pool that only reads; on PostgreSQL both are the same pool.
+type Store struct {
+	dialect migrations.Dialect
+	writer  *gorm.DB
+	reader  *gorm.DB
+	pools   []*sql.DB
+	migrate func(context.Context, func(*sql.DB) error) error
+	now     func() time.Time
+}
+
+// Open opens sqlite://PATH or postgres://…. It does not touch the schema.
+func Open(ctx context.Context, databaseURL string) (*Store, error) {
+	scheme, rest, _ := strings.Cut(databaseURL, "://")
+	var store *Store
+	var err error
+	switch scheme {
+	case "sqlite":
+		store, err = openSQLite(rest)
+	case "postgres", "postgresql":
+		store, err = openPostgres(databaseURL)
+	default:
+		return nil, errors.New("want sqlite://PATH or postgres://…")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to the database: %w", err), store.Close())
+	}
+	return store, nil
+}
+
+// Path gives the file of a sqlite:// URL, and whether it is one.
+func Path(databaseURL string) (string, bool) {
+	return strings.CutPrefix(databaseURL, "sqlite://")
+}
+
+func openSQLite(path string) (*Store, error) {
+	if path == "" || strings.ContainsAny(path, "?#%\x00") {
+		return nil, errors.New("want sqlite://PATH, where PATH is the name of a file without ? # %")
+	}
+	// SQLite gives the files beside it (-wal, -shm) the mode of the database.
+	file, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the database file: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	// FULL: an acknowledged revocation survives a power cut. immediate: a
+	// transaction that reads before it writes would otherwise fail at once
+	// instead of waiting its turn.
+	pragmas := url.Values{"_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", statementTimeout.Milliseconds()),
+		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+	}}
+	writes := "file:" + path + "?_txlock=immediate&" + pragmas.Encode()
+	pragmas.Add("_pragma", "query_only(1)")
+	reads := "file:" + path + "?" + pragmas.Encode()
+	writerPool, err := sql.Open("sqlite", writes)
+	if err != nil {
+		return nil, err
+	}
+	writerPool.SetMaxOpenConns(1)
+	readerPool, err := sql.Open("sqlite", reads)
+	if err != nil {
+		return nil, err
+	}
+	readerPool.SetMaxOpenConns(sqliteReaders)
+	readerPool.SetMaxIdleConns(sqliteReaders)
+	store := &Store{
+		dialect: migrations.SQLite,
+		pools:   []*sql.DB{writerPool, readerPool},
+		migrate: func(_ context.Context, apply func(*sql.DB) error) error { return apply(writerPool) },
+		now:     time.Now,
+	}
+	if store.writer, err = wrap(sqlite.Dialector{Pool: writerPool}); err != nil {
+		return nil, err
+	}
+	store.reader, err = wrap(sqlite.Dialector{Pool: readerPool})
+	return store, err
+}
+
+func openPostgres(databaseURL string) (*Store, error) {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		// pgx masks the password in this error.
+		return nil, fmt.Errorf("read the database URL: %w", err)
+	}
+	config.ConnectTimeout = connectTimeout
+	unlimited := config.Copy() // a migration may take longer than a request
+	config.RuntimeParams["statement_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
+	config.RuntimeParams["application_name"] = "cambio"
+	pool := stdlib.OpenDB(*config)
+	pool.SetMaxOpenConns(postgresConnections)
+	pool.SetMaxIdleConns(postgresConnections)
+	pool.SetConnMaxLifetime(30 * time.Minute)
+	db, err := wrap(postgres.New(postgres.Config{Conn: pool}))
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return &Store{
+		dialect: migrations.Postgres,
+		writer:  db,
+		reader:  db,
+		pools:   []*sql.DB{pool},
+		migrate: func(_ context.Context, apply func(*sql.DB) error) error {
+			db := stdlib.OpenDB(*unlimited)
+			return errors.Join(apply(db), db.Close())
+		},
+		now: time.Now,
+	}, nil
+}
+
+// wrap sets gorm up. No prepared statements of gorm's own: they can deadlock
+// (go-gorm #7465), and pgx caches its own. No values in its log: hashes and
+// keys pass through here.
+func wrap(dialector gorm.Dialector) (*gorm.DB, error) {
+	return gorm.Open(dialector, &gorm.Config{
+		TranslateError:         true,
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		Logger:                 logger.New(discard{io.Discard}, logger.Config{LogLevel: logger.Silent, ParameterizedQueries: true}),
+	})
+}
+
+type discard struct{ io.Writer }
+
+func (discard) Printf(string, ...any) {}
+
+// Migrate applies what is missing of the schema and names what it applied.
+func (s *Store) Migrate(ctx context.Context) (applied []string, err error) {
+	err = s.migrate(ctx, func(db *sql.DB) error {
+		applied, err = migrations.Up(ctx, db, s.dialect)
+		return err
+	})
+	return applied, err
+}
+
+// Migrations lists every migration and when it was applied.
+func (s *Store) Migrations(ctx context.Context) (steps []migrations.Step, err error) {
+	err = s.migrate(ctx, func(db *sql.DB) error {
+		steps, err = migrations.Status(ctx, db, s.dialect)
+		return err
+	})
+	return steps, err
+}
+
+// Ping tells whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	var seq int64
+	for _, pool := range s.pools {
+		if err := pool.QueryRowContext(ctx, "SELECT 1").Scan(&seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes all connections.
+func (s *Store) Close() error {
+	var failures []error
+	for _, pool := range s.pools {
+		failures = append(failures, pool.Close())
+	}
+	return errors.Join(failures...)
+}
