@@ -1,0 +1,118 @@
+package signing
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// States of a signing key, in the order of its life.
+const (
+	StateNext    = "next"    // published, so that verifiers know it before it is used
+	StateActive  = "active"  // signs
+	StateRetired = "retired" // verifies until the last token it signed has expired
+)
+
+// Algorithms that can be configured.
+const (
+	ES256 = "ES256"
+	RS256 = "RS256"
+	EdDSA = "EdDSA"
+)
+
+// key is a signing key in use.
+type key struct {
+	row     registry.SigningKey
+	public  jose.JSONWebKey
+	private jose.JSONWebKey // of the active key of the configured algorithm only
+	signers sync.Map        // typ → jose.Signer
+}
+
+// newKey makes a key and seals its private half.
+func newKey(algorithm, state string, sealer *Sealer, now time.Time) (registry.SigningKey, error) {
+	private, err := generate(algorithm)
+	if err != nil {
+		return registry.SigningKey{}, err
+	}
+	jwk := jose.JSONWebKey{Key: private, Algorithm: algorithm, Use: "sig"}
+	thumbprint, err := jwk.Thumbprint(crypto.SHA256) // RFC 7638
+	if err != nil {
+		return registry.SigningKey{}, err
+	}
+	jwk.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
+	public, err := json.Marshal(jwk.Public())
+	if err != nil {
+		return registry.SigningKey{}, err
+	}
+	secret, err := json.Marshal(jwk)
+	if err != nil {
+		return registry.SigningKey{}, err
+	}
+	sealed, err := sealer.Seal(jwk.KeyID, secret)
+	return registry.SigningKey{ID: jwk.KeyID, Algorithm: algorithm, State: state, Public: public, Sealed: sealed, CreatedAt: now}, err
+}
+
+func generate(algorithm string) (any, error) {
+	switch algorithm {
+	case ES256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case RS256:
+		return rsa.GenerateKey(rand.Reader, 2048)
+	case EdDSA:
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		return private, err
+	}
+	return nil, fmt.Errorf("no signing algorithm %q: want ES256, RS256 or EdDSA", algorithm)
+}
+
+func readKey(row registry.SigningKey) (*key, error) {
+	k := &key{row: row}
+	if err := json.Unmarshal(row.Public, &k.public); err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", row.ID, err)
+	}
+	if !k.public.IsPublic() || k.public.KeyID != row.ID {
+		return nil, fmt.Errorf("signing key %s: the row holds another key", row.ID)
+	}
+	return k, nil
+}
+
+func (k *key) unseal(sealer *Sealer) error {
+	secret, err := sealer.Open(k.row.ID, k.row.Sealed)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(secret, &k.private); err != nil {
+		return fmt.Errorf("signing key %s cannot be read", k.row.ID)
+	}
+	return nil
+}
+
+// sign makes a compact JWS with kid and typ in its header.
+func (k *key) sign(typ string, payload []byte) (string, error) {
+	signer, ok := k.signers.Load(typ)
+	if !ok {
+		options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
+		made, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(k.row.Algorithm), Key: k.private}, options)
+		if err != nil {
+			return "", err
+		}
+		signer, _ = k.signers.LoadOrStore(typ, made)
+	}
+	signed, err := signer.(jose.Signer).Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}

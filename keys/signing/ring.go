@@ -1,0 +1,235 @@
+package signing
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+const (
+	// Retain is how long a retired key still verifies: longer than any token
+	// lives.
+	Retain = 25 * time.Hour
+	// reloadEvery is how soon a replica learns of a rotation by another; an
+	// unknown key id makes it look at once, but not more often than reloadPause.
+	reloadEvery = 5 * time.Second
+	reloadPause = time.Second
+)
+
+// Store keeps the rows of the ring.
+type Store interface {
+	SigningKeys(ctx context.Context) ([]registry.SigningKey, error)
+	AddSigningKey(ctx context.Context, k registry.SigningKey) error
+	RotateSigningKeys(ctx context.Context, active, next string, following registry.SigningKey, at time.Time) error
+}
+
+// Config is what a ring is made of.
+type Config struct {
+	Store     Store
+	Sealer    *Sealer
+	Algorithm string // of new tokens: ES256, RS256 or EdDSA
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Ring is the key ring.
+type Ring struct {
+	config Config
+	flight singleflight.Group
+	keys   atomic.Pointer[keySet]
+}
+
+// keySet is one immutable reading of the rows.
+type keySet struct {
+	byID   map[string]*key
+	active *key
+	next   *key
+	jwks   []byte
+	readAt time.Time
+}
+
+// Open reads the ring and makes the keys it lacks. However many replicas do so
+// at once, one active and one next key remain.
+func Open(ctx context.Context, config Config) (*Ring, error) {
+	ring := &Ring{config: config}
+	for {
+		if err := ring.Reload(ctx); err != nil {
+			return nil, err
+		}
+		keys := ring.keys.Load()
+		missing := ""
+		switch {
+		case keys.active == nil:
+			missing = StateActive
+		case keys.next == nil:
+			missing = StateNext
+		default:
+			return ring, nil
+		}
+		row, err := newKey(config.Algorithm, missing, config.Sealer, config.Now())
+		if err != nil {
+			return nil, err
+		}
+		if err := config.Store.AddSigningKey(ctx, row); err != nil && !errors.Is(err, registry.ErrConflict) {
+			return nil, fmt.Errorf("store a new signing key: %w", err)
+		}
+	}
+}
+
+// Run reloads the ring until ctx ends.
+func (r *Ring) Run(ctx context.Context) {
+	ticker := time.NewTicker(reloadEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := r.Reload(ctx); err != nil && ctx.Err() == nil {
+				r.config.Log.Error("signing keys could not be read", "error", err)
+			}
+		}
+	}
+}
+
+// Reload reads the rows.
+func (r *Ring) Reload(ctx context.Context) error {
+	_, err, _ := r.flight.Do("reload", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return nil, r.reload(ctx)
+	})
+	return err
+}
+
+func (r *Ring) reload(ctx context.Context) error {
+	now := r.config.Now()
+	rows, err := r.config.Store.SigningKeys(ctx)
+	if err != nil {
+		return err
+	}
+	before := r.keys.Load()
+	set := &keySet{byID: map[string]*key{}, readAt: now}
+	var published jose.JSONWebKeySet
+	for _, row := range rows {
+		if row.State == StateRetired && now.Sub(row.RetiredAt) > Retain {
+			continue
+		}
+		k, err := readKey(row)
+		if err != nil {
+			return err
+		}
+		set.byID[row.ID] = k
+		published.Keys = append(published.Keys, k.public)
+		if row.Algorithm != r.config.Algorithm {
+			continue
+		}
+		switch row.State {
+		case StateActive:
+			set.active = k
+		case StateNext:
+			set.next = k
+		}
+	}
+	if set.active != nil {
+		if before != nil && before.active != nil && before.active.row.ID == set.active.row.ID {
+			set.active = before.active // its private half is open already
+		} else if err := set.active.unseal(r.config.Sealer); err != nil {
+			return err
+		}
+	}
+	if set.jwks, err = json.Marshal(published); err != nil {
+		return err
+	}
+	r.keys.Store(set)
+	return nil
+}
+
+// Sign gives the compact JWS of payload under the active key.
+func (r *Ring) Sign(_ context.Context, typ string, payload []byte) (string, error) {
+	active := r.keys.Load().active
+	if active == nil {
+		return "", errors.New("there is no active signing key")
+	}
+	return active.sign(typ, payload)
+}
+
+// PublicKey finds the key that verifies tokens of a key id, and its algorithm.
+// A nil key means that there is none; an error that nobody can tell.
+func (r *Ring) PublicKey(ctx context.Context, keyID string) (algorithm string, public any, err error) {
+	set := r.keys.Load()
+	k, ok := set.byID[keyID]
+	if !ok && r.config.Now().Sub(set.readAt) > reloadPause {
+		if err := r.Reload(ctx); err != nil {
+			return "", nil, fmt.Errorf("look for a new signing key: %w", err)
+		}
+		k, ok = r.keys.Load().byID[keyID]
+	}
+	if !ok {
+		return "", nil, nil
+	}
+	return k.row.Algorithm, k.public.Key, nil
+}
+
+// JWKS is the document to publish (RFC 7517 §5): every key whose tokens may
+// still live, and the next one.
+func (r *Ring) JWKS() []byte { return r.keys.Load().jwks }
+
+// Algorithms lists the algorithms of the published keys, each once.
+func (r *Ring) Algorithms() []string {
+	algorithms := []string{r.config.Algorithm}
+	for _, row := range r.Keys() {
+		if !slices.Contains(algorithms, row.Algorithm) {
+			algorithms = append(algorithms, row.Algorithm)
+		}
+	}
+	return algorithms
+}
+
+// Ready tells whether there is a key to sign with.
+func (r *Ring) Ready() bool { return r.keys.Load().active != nil }
+
+// Rotate makes the next key active. ErrConflict: another replica did, a moment
+// ago.
+func (r *Ring) Rotate(ctx context.Context) error {
+	if err := r.Reload(ctx); err != nil {
+		return err
+	}
+	set := r.keys.Load()
+	if set.active == nil || set.next == nil {
+		return errors.New("there is no next signing key to rotate to")
+	}
+	following, err := newKey(r.config.Algorithm, StateNext, r.config.Sealer, r.config.Now())
+	if err != nil {
+		return err
+	}
+	if err := r.config.Store.RotateSigningKeys(ctx, set.active.row.ID, set.next.row.ID, following, r.config.Now()); err != nil {
+		return err
+	}
+	return r.Reload(ctx)
+}
+
+// Keys lists the rows of the ring, oldest first, without their private halves.
+func (r *Ring) Keys() []registry.SigningKey {
+	var rows []registry.SigningKey
+	for _, k := range r.keys.Load().byID {
+		row := k.row
+		row.Sealed = nil
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b registry.SigningKey) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return rows
+}
