@@ -1,0 +1,124 @@
+package handlers
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/ory/fosite"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/accesstoken"
+)
+
+// note travels in the context of one request and says who asked and what came
+// of it.
+type note struct {
+	presented bool    // any credential at all, right or wrong
+	client    *Client // whose id was given, once it was found
+	verified  bool    // the client authenticated: it is no stranger
+	minted    *accesstoken.Minted
+}
+
+type noteKey struct{}
+
+func noteOf(ctx context.Context) *note { return ctx.Value(noteKey{}).(*note) }
+
+func nothingPresented(ctx context.Context) bool { return !noteOf(ctx).presented }
+
+// credentials are what a request presents.
+type credentials struct {
+	clientID string
+	secrets  []string // spellings of the one secret; none for a public client
+}
+
+// authenticate is fosite's client authentication. fosite goes on without a
+// client when CanSkipClientAuth lets it, so the note says whether credentials
+// were presented: a wrong secret, an unknown client and a dead database are
+// never "no client".
+func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+	presented, refusal := readCredentials(r, form)
+	note := noteOf(ctx)
+	note.presented = presented != nil || refusal != nil
+	if refusal != nil {
+		return nil, refusal
+	}
+	if presented == nil {
+		return nil, grants.Refuse(grants.InvalidClient, "client authentication is required")
+	}
+	client, err := s.config.Clients.Client(ctx, presented.clientID)
+	if err != nil {
+		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the client cannot be looked up at the moment", err)
+	}
+	note.client = client
+	if !s.proves(client, presented) {
+		return nil, grants.Refuse(grants.InvalidClient, "client authentication failed")
+	}
+	note.verified = !client.Public
+	return &fositeClient{client}, nil
+}
+
+// proves tells whether the credentials are the client's. Every path hashes, so
+// that time does not tell an unknown client from a wrong secret.
+func (s *Server) proves(client *Client, presented *credentials) bool {
+	matches := false
+	for _, secret := range presented.secrets {
+		if s.config.Clients.Matches(client, secret) {
+			matches = true
+		}
+	}
+	if client == nil {
+		return false
+	}
+	if client.Public {
+		return len(presented.secrets) == 0
+	}
+	return matches
+}
+
+// readCredentials finds the one method a request uses. RFC 6749 §2.3: a client
+// MUST NOT use more than one.
+func readCredentials(r *http.Request, form url.Values) (*credentials, *grants.Refusal) {
+	headers := r.Header.Values("Authorization")
+	id, secret := form.Get("client_id"), form.Get("client_secret")
+	if form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "" {
+		return nil, grants.Refuse(grants.InvalidClient, "client assertions are not supported: use client_secret_basic or client_secret_post")
+	}
+	switch {
+	case len(headers) > 1, len(headers) == 1 && secret != "":
+		return nil, grants.Refuse(grants.InvalidRequest, "more than one method of client authentication was used")
+	case len(headers) == 1:
+		basic, refusal := readBasic(headers[0])
+		if refusal == nil && id != "" && id != basic.clientID {
+			return nil, grants.Refuse(grants.InvalidRequest, "client_id is not the client that authenticates")
+		}
+		return basic, refusal
+	case id == "" && secret == "":
+		return nil, nil
+	case secret == "":
+		return &credentials{clientID: id}, nil
+	}
+	return &credentials{clientID: id, secrets: []string{secret}}, nil
+}
+
+// readBasic reads RFC 7617 as RFC 6749 §2.3.1 uses it: both parts are
+// form-encoded first. Many libraries leave that out, so a secret is tried as
+// it was sent, too.
+func readBasic(header string) (*credentials, *grants.Refusal) {
+	scheme, encoded, _ := strings.Cut(header, " ")
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	id, secret, ok := strings.Cut(string(text), ":")
+	if !strings.EqualFold(scheme, "Basic") || err != nil || !ok || id == "" || secret == "" {
+		return nil, grants.Refuse(grants.InvalidClient, "the Authorization header is not HTTP Basic with client_id and client_secret")
+	}
+	presented := &credentials{clientID: id, secrets: []string{secret}}
+	if decoded, err := url.QueryUnescape(id); err == nil {
+		presented.clientID = decoded
+	}
+	if decoded, err := url.QueryUnescape(secret); err == nil && decoded != secret {
+		presented.secrets = append(presented.secrets, decoded)
+	}
+	return presented, nil
+}

@@ -1,0 +1,153 @@
+package handlers
+
+import (
+	"encoding/json"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/strictjson"
+)
+
+// dialect is POST /auth/v1/token, with and without the final slash: the token
+// endpoint as the users of the Unloc service wrote their programs against it.
+// JSON or form in, the same grants inside, scope as an array out.
+func (s *Server) dialect(w http.ResponseWriter, r *http.Request, event *Event) {
+	form, refusal := readDialect(w, r)
+	if refusal == nil {
+		refusal = translateDialect(form)
+	}
+	if refusal == nil {
+		event.Grant, refusal = s.issue(r, form)
+	}
+	s.allowOrigin(w, r)
+	if refusal != nil {
+		s.refuse(w, r, event, refusal)
+		return
+	}
+	minted := noteOf(r.Context()).minted
+	answer := dialectAnswer{
+		AccessToken:   minted.Token,
+		TokenType:     "bearer",
+		ExpiresIn:     minted.Claims.ExpiresAt - minted.Claims.IssuedAt,
+		Scope:         strings.Split(minted.Claims.Scope, " "),
+		LockHolderIDs: minted.Claims.LockHolderIDs,
+	}
+	if answer.LockHolderIDs == nil {
+		answer.LockHolderIDs = []string{}
+	}
+	if minted.Claims.Exchanged() {
+		answer.IssuedTokenType = grants.TokenTypeAccessToken
+	}
+	s.answer(w, event, http.StatusOK, answer)
+}
+
+type dialectAnswer struct {
+	AccessToken     string   `json:"access_token"`
+	IssuedTokenType string   `json:"issued_token_type,omitempty"`
+	TokenType       string   `json:"token_type"`
+	ExpiresIn       int64    `json:"expires_in"`
+	Scope           []string `json:"scope"`
+	LockHolderIDs   []string `json:"lock_holder_ids"`
+}
+
+func readDialect(w http.ResponseWriter, r *http.Request) (url.Values, *grants.Refusal) {
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
+		return readForm(w, r)
+	}
+	if refusal := checkHead(r, "application/json"); refusal != nil {
+		return nil, refusal
+	}
+	body, refusal := readBody(w, r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	form, refusal := formOfJSON(body)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return form, checkParameters(form)
+}
+
+// formOfJSON turns a JSON body into the form it stands for. Members nobody
+// knows are ignored (RFC 6749 §3.2), those we know must be strings.
+func formOfJSON(body []byte) (url.Values, *grants.Refusal) {
+	var members map[string]json.RawMessage
+	if err := strictjson.Unmarshal(body, &members); err != nil || members == nil {
+		return nil, grants.Refuse(grants.InvalidRequest, "the body is not one well-formed JSON object in which every member stands once")
+	}
+	form := url.Values{}
+	for _, name := range dialectParameters() {
+		raw, ok := members[name]
+		if !ok || string(raw) == "null" {
+			continue
+		}
+		var one string
+		if json.Unmarshal(raw, &one) == nil {
+			form.Set(name, one)
+			continue
+		}
+		values, ok := stringArray(raw)
+		if !ok || name != "scope" && !repeatable(name) {
+			return nil, grants.Refuse(grants.InvalidRequest, "the member %s is not a string", name)
+		}
+		if name == "scope" {
+			for _, scope := range values {
+				if !grants.ValidScope(scope) { // one element is one scope
+					return nil, grants.Refuse(grants.InvalidScope, "scope holds a character that RFC 6749 section 3.3 does not allow")
+				}
+			}
+			values = []string{strings.Join(values, " ")}
+		}
+		form[name] = values
+	}
+	return form, nil
+}
+
+// stringArray is strict where encoding/json is not: null is no string.
+func stringArray(raw json.RawMessage) ([]string, bool) {
+	var entries []any
+	if json.Unmarshal(raw, &entries) != nil {
+		return nil, false
+	}
+	values := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		text, ok := entry.(string)
+		if !ok {
+			return nil, false
+		}
+		values = append(values, text)
+	}
+	return values, true
+}
+
+func dialectParameters() []string {
+	return []string{
+		"grant_type", "grant", "subjectToken", "subject_token", "subject_token_type", "requested_token_type",
+		"actor_token", "actor_token_type", "scope", "audience", "resource",
+		"client_id", "client_secret", "client_assertion", "client_assertion_type",
+	}
+}
+
+// translateDialect gives parameters their names of the RFCs. Both spellings at
+// once are an error: one of them would be ignored, and nobody knows which.
+func translateDialect(form url.Values) *grants.Refusal {
+	for spelling, name := range map[string]string{"grant": "grant_type", "subjectToken": "subject_token"} {
+		if value := form.Get(spelling); value != "" {
+			if form.Get(name) != "" {
+				return grants.Refuse(grants.InvalidRequest, "%s and %s are two spellings of one parameter: send one", spelling, name)
+			}
+			form.Set(name, value)
+		}
+		form.Del(spelling)
+	}
+	if form.Get("grant_type") == "token_exchange" {
+		form.Set("grant_type", grants.TokenExchange)
+	}
+	if form.Get("grant_type") == grants.TokenExchange && form.Get("subject_token_type") == "" {
+		form.Set("subject_token_type", grants.TokenTypeJWT)
+	}
+	return nil
+}
