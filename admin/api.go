@@ -1,0 +1,132 @@
+package admin
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// prefix is where the API is mounted.
+const prefix = "/admin/v1"
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// API is the JSON skin.
+type API struct {
+	config  Config
+	service *service
+}
+
+// New makes the API.
+func New(config Config) *API {
+	return &API{config: config, service: &service{config: config}}
+}
+
+// Mount adds the API to a router.
+func (a *API) Mount(router *mux.Router) {
+	routes := router.PathPrefix(prefix).Subrouter()
+	routes.NotFoundHandler = http.HandlerFunc(a.notFound)
+	routes.MethodNotAllowedHandler = http.HandlerFunc(a.methodNotAllowed)
+	routes.HandleFunc("/openapi.yaml", a.document).Methods(http.MethodGet)
+	mount(a, routes, a.integrators())
+	mount(a, routes, a.keyURLs())
+	mount(a, routes, a.clients())
+	mount(a, routes, a.lockHolders())
+	mount(a, routes, a.resourceServers())
+	a.mountLinks(routes)
+	routes.HandleFunc("/integrators/{integrator}/tokens/revoke", a.handle(a.revokeTokens)).Methods(http.MethodPost)
+}
+
+func (a *API) document(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(openAPI)
+}
+
+func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
+	secure(w)
+	a.fail(w, r, registry.ErrNotFound)
+}
+
+func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	secure(w)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(http.StatusMethodNotAllowed)
+	_, _ = w.Write([]byte(`{"type":"about:blank","title":"Method Not Allowed","status":405,"code":"method_not_allowed"}`))
+}
+
+// request is one authenticated request.
+type request struct {
+	*http.Request
+	caller Caller
+}
+
+// handle authenticates, answers errors, and survives a panic.
+func (a *API) handle(next func(w http.ResponseWriter, r request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		secure(w)
+		defer func() {
+			if cause := recover(); cause != nil {
+				a.fail(w, r, fmt.Errorf("panic: %T", cause))
+			}
+		}()
+		caller, err := a.caller(r)
+		switch {
+		case err != nil:
+		case !utf8.ValidString(r.URL.Path) || strings.ContainsRune(r.URL.Path, 0):
+			err = registry.ErrNotFound // PostgreSQL stores no such text, and must not be asked for it
+		default:
+			err = next(w, request{Request: r, caller: caller})
+		}
+		if err != nil {
+			a.fail(w, r, err)
+		}
+	}
+}
+
+// secure sets what every answer has: answers hold secrets, and none of them is
+// a page.
+func secure(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+}
+
+func (a *API) answer(w http.ResponseWriter, status int, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+	return nil
+}
+
+// revokeTokens kills all tokens of an integrator.
+func (a *API) revokeTokens(w http.ResponseWriter, r request) error {
+	integratorID, err := a.service.resolve(r.Context(), r.caller, mux.Vars(r.Request)["integrator"])
+	if err != nil {
+		return err
+	}
+	if r.ContentLength != 0 {
+		members, err := readMembers(w, r.Request)
+		if err != nil {
+			return err
+		}
+		if _, err := merge(members, struct{}{}, struct{}{}); err != nil {
+			return err
+		}
+	}
+	if err := a.service.changed(r.Context(), a.config.Store.RevokeIntegratorTokens(r.Context(), integratorID)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

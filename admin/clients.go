@@ -1,0 +1,98 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// clientInput uses the names of RFC 7591 where it has any.
+type clientInput struct {
+	Name           string          `json:"client_name"`
+	AuthMethod     string          `json:"token_endpoint_auth_method"`
+	GrantTypes     []string        `json:"grant_types"`      // null: those that fit the method
+	Scope          *string         `json:"scope"`            // null: none set
+	AccessTokenTTL *int64          `json:"access_token_ttl"` // seconds; null: the server's
+	AllowedOrigins []string        `json:"allowed_origins"`
+	Status         registry.Status `json:"status"`
+}
+
+type clientView struct {
+	objectView
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret,omitempty"` // in the creating answer only
+	clientInput
+}
+
+func (a *API) clients() collection[registry.Client, clientInput] {
+	store := a.config.Store
+	view := func(c *registry.Client) clientView {
+		return clientView{objectView: viewOf(c.Object), ClientID: c.ClientID, clientInput: clientMembers(c)}
+	}
+	return collection[registry.Client, clientInput]{
+		path: "/integrators/{integrator}/clients",
+		id:   "client_id",
+		fresh: func(integratorID string) *registry.Client {
+			return &registry.Client{
+				Owner: registry.OwnerIntegrator, IntegratorID: integratorID,
+				AuthMethod: registry.AuthBasic, AllowedOrigins: []string{}, Status: registry.Active,
+			}
+		},
+		input: clientMembers,
+		apply: applyClient,
+		view:  func(c *registry.Client) any { return view(c) },
+		key:   func(c *registry.Client) (string, *registry.Object) { return c.ClientID, &c.Object },
+		list:  store.Clients,
+		get:   store.Client,
+		create: func(ctx context.Context, caller Caller, c *registry.Client) (any, error) {
+			secret, err := a.service.createClient(ctx, caller, c)
+			created := view(c)
+			created.ClientSecret = secret
+			return created, err
+		},
+		update: a.service.updateClient,
+		remove: store.DeleteClient,
+	}
+}
+
+func clientMembers(c *registry.Client) clientInput {
+	in := clientInput{
+		Name: c.Name, AuthMethod: c.AuthMethod, GrantTypes: c.GrantTypes,
+		AllowedOrigins: c.AllowedOrigins, Status: c.Status,
+	}
+	if c.Scopes != nil {
+		scope := strings.Join(c.Scopes, " ")
+		in.Scope = &scope
+	}
+	if c.AccessTokenTTL > 0 {
+		ttl := int64(c.AccessTokenTTL / time.Second)
+		in.AccessTokenTTL = &ttl
+	}
+	return in
+}
+
+func applyClient(in clientInput, c *registry.Client) error {
+	c.Name, c.AuthMethod, c.GrantTypes, c.Status = in.Name, in.AuthMethod, in.GrantTypes, in.Status
+	c.AllowedOrigins = in.AllowedOrigins
+	if c.GrantTypes == nil {
+		c.GrantTypes = grantTypes()
+		if c.Public() { // RFC 6749 §4.4: client credentials need credentials
+			c.GrantTypes = []string{grants.TokenExchange}
+		}
+	}
+	c.Scopes = nil
+	if in.Scope != nil && strings.TrimSpace(*in.Scope) != "" {
+		c.Scopes = slices.DeleteFunc(strings.Split(*in.Scope, " "), func(s string) bool { return s == "" })
+	}
+	c.AccessTokenTTL = 0
+	var faults registry.Invalid
+	if in.AccessTokenTTL != nil {
+		c.AccessTokenTTL = seconds(*in.AccessTokenTTL)
+		faults.Add(*in.AccessTokenTTL > 0, "/access_token_ttl", "invalid", "want 1 to 86400 seconds")
+	}
+	return faults.Err()
+}

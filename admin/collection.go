@@ -1,0 +1,208 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gorilla/mux"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// collection is one kind of object under one path. V is the object, I its
+// writable members as JSON has them.
+type collection[V, I any] struct {
+	path string // below the prefix; holds {integrator} when the objects are an integrator's
+	id   string // name of the path variable of one object
+
+	operatorWrites bool // integrators may only read
+
+	// fresh is an object with its defaults.
+	fresh func(integratorID string) *V
+	// input shows the writable members, apply takes them.
+	input func(v *V) I
+	apply func(in I, v *V) error
+	// view is the JSON of an object; key its id and what all objects have.
+	view func(v *V) any
+	key  func(v *V) (id string, object *registry.Object)
+
+	list   func(ctx context.Context, integratorID string, page registry.Page) ([]V, error)
+	get    func(ctx context.Context, integratorID, id string) (*V, error)
+	create func(ctx context.Context, caller Caller, v *V) (answer any, err error)
+	update func(ctx context.Context, caller Caller, was, v *V) error
+	remove func(ctx context.Context, integratorID, id string) error
+}
+
+// mount adds the five routes of a collection.
+func mount[V, I any](a *API, routes *mux.Router, c collection[V, I]) {
+	one := c.path + "/{" + c.id + "}"
+	routes.HandleFunc(c.path, a.handle(func(w http.ResponseWriter, r request) error { return c.serveList(a, w, r) })).Methods(http.MethodGet)
+	routes.HandleFunc(c.path, a.handle(func(w http.ResponseWriter, r request) error { return c.serveCreate(a, w, r) })).Methods(http.MethodPost)
+	routes.HandleFunc(one, a.handle(func(w http.ResponseWriter, r request) error { return c.serveGet(a, w, r) })).Methods(http.MethodGet)
+	routes.HandleFunc(one, a.handle(func(w http.ResponseWriter, r request) error { return c.serveUpdate(a, w, r) })).Methods(http.MethodPatch)
+	routes.HandleFunc(one, a.handle(func(w http.ResponseWriter, r request) error { return c.serveDelete(a, w, r) })).Methods(http.MethodDelete)
+}
+
+// authorize tells whose objects the caller means, and whether it may. What an
+// integrator may not see is not found: everything that is not below its own
+// path. What it sees and may not change is forbidden.
+func (c *collection[V, I]) authorize(a *API, r request, writes bool) (integratorID string, err error) {
+	named, ok := mux.Vars(r.Request)["integrator"]
+	switch {
+	case ok:
+		if integratorID, err = a.service.resolve(r.Context(), r.caller, named); err != nil {
+			return "", err
+		}
+	case !r.caller.Operator():
+		return "", registry.ErrNotFound
+	}
+	if writes && c.operatorWrites && !r.caller.Operator() {
+		return "", errForbidden
+	}
+	return integratorID, nil
+}
+
+func (c *collection[V, I]) serveList(a *API, w http.ResponseWriter, r request) error {
+	integratorID, err := c.authorize(a, r, false)
+	if err != nil {
+		return err
+	}
+	name := c.path + " " + integratorID
+	return serveList(a, w, r, name, func(page registry.Page) ([]V, error) {
+		return c.list(r.Context(), integratorID, page)
+	}, func(v *V) (string, any) {
+		_, object := c.key(v)
+		return object.ID, c.view(v)
+	})
+}
+
+// serveList answers one page of any list.
+func serveList[V any](a *API, w http.ResponseWriter, r request, name string, read func(registry.Page) ([]V, error), show func(*V) (id string, view any)) error {
+	page, err := a.page(r.Request, name)
+	if err != nil {
+		return err
+	}
+	limit := page.Limit
+	page.Limit++ // one more tells whether there is another page
+	values, err := read(page)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Items      []any  `json:"items"`
+		NextCursor string `json:"next_cursor,omitempty"`
+	}{Items: []any{}}
+	for i := range values[:min(limit, len(values))] {
+		id, view := show(&values[i])
+		answer.Items = append(answer.Items, view)
+		if i == limit-1 && len(values) > limit {
+			answer.NextCursor = a.cursor(name, id)
+		}
+	}
+	return a.answer(w, http.StatusOK, answer)
+}
+
+func (c *collection[V, I]) serveCreate(a *API, w http.ResponseWriter, r request) error {
+	integratorID, err := c.authorize(a, r, true)
+	if err != nil {
+		return err
+	}
+	members, err := readMembers(w, r.Request)
+	if err != nil {
+		return err
+	}
+	v := c.fresh(integratorID)
+	in, err := merge(members, c.input(v), c.input(v))
+	if err != nil {
+		return err
+	}
+	if err := c.apply(in, v); err != nil {
+		return err
+	}
+	answer, err := c.create(r.Context(), r.caller, v)
+	if err != nil {
+		return err
+	}
+	id, object := c.key(v)
+	w.Header().Set("Location", r.URL.Path+"/"+id)
+	w.Header().Set("ETag", etag(object))
+	return a.answer(w, http.StatusCreated, answer)
+}
+
+func (c *collection[V, I]) serveGet(a *API, w http.ResponseWriter, r request) error {
+	v, err := c.load(a, r, false)
+	if err != nil {
+		return err
+	}
+	_, object := c.key(v)
+	w.Header().Set("ETag", etag(object))
+	return a.answer(w, http.StatusOK, c.view(v))
+}
+
+func (c *collection[V, I]) load(a *API, r request, writes bool) (*V, error) {
+	integratorID, err := c.authorize(a, r, writes)
+	if err != nil {
+		return nil, err
+	}
+	return c.get(r.Context(), integratorID, c.idOf(integratorID, r))
+}
+
+// idOf gives the id of the object that a path names. Of an integrator itself
+// it is the one that "me" stands for.
+func (c *collection[V, I]) idOf(integratorID string, r request) string {
+	if c.id == "integrator" {
+		return integratorID
+	}
+	return mux.Vars(r.Request)[c.id]
+}
+
+func (c *collection[V, I]) serveUpdate(a *API, w http.ResponseWriter, r request) error {
+	was, err := c.load(a, r, true)
+	if err != nil {
+		return err
+	}
+	_, object := c.key(was)
+	match := r.Header.Get("If-Match")
+	if match != "" && match != "*" && match != etag(object) {
+		return errPrecondition
+	}
+	members, err := readMembers(w, r.Request)
+	if err != nil {
+		return err
+	}
+	in, err := merge(members, c.input(was), c.input(c.fresh("")))
+	if err != nil {
+		return err
+	}
+	v := new(V)
+	*v = *was
+	if err := c.apply(in, v); err != nil {
+		return err
+	}
+	if err := c.update(r.Context(), r.caller, was, v); err != nil {
+		if match != "" && errors.Is(err, registry.ErrStale) {
+			return errPrecondition
+		}
+		return err
+	}
+	_, object = c.key(v)
+	w.Header().Set("ETag", etag(object))
+	return a.answer(w, http.StatusOK, c.view(v))
+}
+
+func (c *collection[V, I]) serveDelete(a *API, w http.ResponseWriter, r request) error {
+	integratorID, err := c.authorize(a, r, true)
+	if err != nil {
+		return err
+	}
+	if err := a.service.changed(r.Context(), c.remove(r.Context(), integratorID, c.idOf(integratorID, r))); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// etag names one version of an object (RFC 9110 §8.8.3).
+func etag(o *registry.Object) string { return fmt.Sprintf(`"%d"`, o.Revision) }

@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/cambio-oauth/cambio/grants/accesstoken"
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// Config is what the room needs.
+type Config struct {
+	Store    Store
+	Issuer   string // ours; a key URL must not name it
+	Verifier *accesstoken.Verifier
+	// Alive tells whether a token that verifies is neither revoked nor of an
+	// older generation.
+	Alive func(ctx context.Context, claims *accesstoken.Claims) (bool, error)
+	// Audiences are the aud values of tokens for this API.
+	Audiences []string
+	// SubjectAudiences are those a subject token may name when its key URL
+	// names none.
+	SubjectAudiences []string
+	// CheckKeyURL tells what is wrong with the URL of a key URL, without
+	// fetching it.
+	CheckKeyURL func(url string) error
+	// Pepper is the key of client secret hashes.
+	Pepper registry.Pepper
+	// CursorKey authenticates cursors.
+	CursorKey []byte
+	// Changed is called after each committed change, so that this replica
+	// knows of it before the answer leaves.
+	Changed func(ctx context.Context)
+	Log     *slog.Logger
+}
+
+// Store keeps what the room manages. Errors are registry's.
+type Store interface {
+	integrators
+	keyURLs
+	clients
+	lockHolders
+	resourceServers
+}
+
+type integrators interface {
+	CreateIntegrator(ctx context.Context, i *registry.Integrator) error
+	Integrator(ctx context.Context, id string) (*registry.Integrator, error)
+	Integrators(ctx context.Context, page registry.Page) ([]registry.Integrator, error)
+	UpdateIntegrator(ctx context.Context, i *registry.Integrator) error
+	DeleteIntegrator(ctx context.Context, id string) error
+	RevokeIntegratorTokens(ctx context.Context, id string) error
+}
+
+type keyURLs interface {
+	CreateKeyURL(ctx context.Context, k *registry.KeyURL, fallback []string) error
+	KeyURL(ctx context.Context, integratorID, id string) (*registry.KeyURL, error)
+	KeyURLs(ctx context.Context, integratorID string, page registry.Page) ([]registry.KeyURL, error)
+	UpdateKeyURL(ctx context.Context, k *registry.KeyURL, fallback []string) error
+	DeleteKeyURL(ctx context.Context, integratorID, id string, fallback []string) error
+}
+
+type clients interface {
+	CreateClient(ctx context.Context, c *registry.Client) error
+	Client(ctx context.Context, integratorID, clientID string) (*registry.Client, error)
+	Clients(ctx context.Context, integratorID string, page registry.Page) ([]registry.Client, error)
+	UpdateClient(ctx context.Context, c *registry.Client) error
+	DeleteClient(ctx context.Context, integratorID, clientID string) error
+}
+
+type lockHolders interface {
+	CreateLockHolder(ctx context.Context, h *registry.LockHolder) error
+	LockHolder(ctx context.Context, id string) (*registry.LockHolder, error)
+	LockHolders(ctx context.Context, page registry.Page) ([]registry.LockHolder, error)
+	UpdateLockHolder(ctx context.Context, h *registry.LockHolder) error
+	DeleteLockHolder(ctx context.Context, id string) error
+	LinkedLockHolder(ctx context.Context, integratorID, id string) (*registry.LockHolder, error)
+	LinkedLockHolders(ctx context.Context, integratorID string, page registry.Page) ([]registry.LockHolder, error)
+	Link(ctx context.Context, link registry.Link) error
+	Unlink(ctx context.Context, link registry.Link) error
+	Manages(ctx context.Context, integratorID, country, organization, suffix string) (bool, error)
+}
+
+type resourceServers interface {
+	CreateResourceServer(ctx context.Context, r *registry.ResourceServer, c *registry.Client) error
+	ResourceServer(ctx context.Context, id string) (*registry.ResourceServer, error)
+	ResourceServers(ctx context.Context, page registry.Page) ([]registry.ResourceServer, error)
+	UpdateResourceServer(ctx context.Context, r *registry.ResourceServer) error
+	DeleteResourceServer(ctx context.Context, id string) error
+}

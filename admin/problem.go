@@ -1,0 +1,98 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// Errors of this room.
+var (
+	errForbidden    = errors.New("this is for operators only")
+	errMalformed    = errors.New("the body is not one well-formed JSON object in which every member stands once")
+	errTooLarge     = errors.New("the body is too large")
+	errMediaType    = errors.New("the Content-Type must be application/json or, for PATCH, application/merge-patch+json")
+	errCursor       = errors.New("the cursor is not one of this list")
+	errLimit        = errors.New("limit must be a number from 1 to 200")
+	errPrecondition = errors.New("the object was changed: If-Match does not name its present version")
+)
+
+// problem is RFC 9457, with a code for programs and the fields at fault.
+type problem struct {
+	Type   string                `json:"type"`
+	Title  string                `json:"title"`
+	Status int                   `json:"status"`
+	Detail string                `json:"detail,omitempty"`
+	Code   string                `json:"code"`
+	Errors []registry.FieldError `json:"errors,omitempty"`
+}
+
+// fail is the one place where an error becomes an answer. What is not known
+// here is ours, and its text stays in the log.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	switch p.Status {
+	case http.StatusUnauthorized:
+		// RFC 6750 §3.1: without a token the challenge names no error.
+		challenge := `Bearer realm="cambio"`
+		if errors.Is(err, errInvalidToken) {
+			challenge += `, error="invalid_token"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "5")
+		a.config.Log.ErrorContext(r.Context(), "admin request failed", "method", r.Method, "error", err)
+	}
+	if errors.Is(err, errScope) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="cambio", error="insufficient_scope", scope="admin integrator.admin"`)
+	}
+	body, err := json.Marshal(p)
+	if err != nil {
+		body = []byte(`{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal"}`)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body)
+}
+
+func problemOf(err error) problem {
+	known := []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{errNoToken, http.StatusUnauthorized, "invalid_token"},
+		{errInvalidToken, http.StatusUnauthorized, "invalid_token"},
+		{errScope, http.StatusForbidden, "insufficient_scope"},
+		{errForbidden, http.StatusForbidden, "forbidden"},
+		{errMalformed, http.StatusBadRequest, "malformed"},
+		{errCursor, http.StatusBadRequest, "invalid_cursor"},
+		{errLimit, http.StatusBadRequest, "invalid_limit"},
+		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
+		{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type"},
+		{errPrecondition, http.StatusPreconditionFailed, "stale"},
+		{registry.ErrStale, http.StatusConflict, "concurrent_update"},
+	}
+	p := problem{Type: "about:blank"}
+	var faults registry.Invalid
+	switch {
+	case errors.As(err, &faults):
+		p.Status, p.Code, p.Detail, p.Errors = http.StatusUnprocessableEntity, "invalid", "some members are not acceptable", faults
+	case errors.Is(err, registry.ErrNotFound):
+		p.Status, p.Code, p.Detail = http.StatusNotFound, "not_found", "there is no such object here"
+	case errors.Is(err, registry.ErrConflict):
+		p.Status, p.Code, p.Detail = http.StatusConflict, "conflict", "an object with these values exists already"
+	default:
+		// Whatever else went wrong is the database's: try again, nothing is lost.
+		p.Status, p.Code, p.Detail = http.StatusServiceUnavailable, "unavailable", "the request could not be processed at the moment"
+		for _, k := range known {
+			if errors.Is(err, k.err) {
+				p.Status, p.Code, p.Detail = k.status, k.code, k.err.Error()
+			}
+		}
+	}
+	p.Title = http.StatusText(p.Status)
+	return p
+}

@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/permissions"
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// service is the use cases: the rules that hold whichever skin a change comes
+// through.
+type service struct {
+	config Config
+}
+
+// grantTypes are those a client may register.
+func grantTypes() []string { return []string{grants.ClientCredentials, grants.TokenExchange} }
+
+// resolve gives the integrator a caller means: "me" is its own, and to an
+// integrator no other exists.
+func (s *service) resolve(ctx context.Context, caller Caller, named string) (string, error) {
+	switch {
+	case caller.Operator():
+		if named == "" || named == "me" {
+			return "", registry.ErrNotFound
+		}
+		_, err := s.config.Store.Integrator(ctx, named)
+		return named, err
+	case named == "me", named == caller.IntegratorID:
+		return caller.IntegratorID, nil
+	}
+	return "", registry.ErrNotFound
+}
+
+// changed ends a change: this replica knows of it before anybody is told that
+// it happened.
+func (s *service) changed(ctx context.Context, err error) error {
+	if err == nil {
+		s.config.Changed(ctx)
+	}
+	return err
+}
+
+func (s *service) checkKeyURL(k *registry.KeyURL) error {
+	var faults registry.Invalid
+	_ = errors.As(k.Validate(), &faults)
+	faults.Add(k.Issuer != s.config.Issuer, "/issuer", "own_issuer", "this server's own tokens are never subject tokens")
+	if err := s.config.CheckKeyURL(k.URL); err != nil {
+		faults.Add(false, "/url", "invalid", err.Error())
+	}
+	return faults.Err()
+}
+
+// createClient gives the secret, which exists nowhere else from then on.
+func (s *service) createClient(ctx context.Context, caller Caller, c *registry.Client) (secret string, err error) {
+	if err := s.checkClient(ctx, caller, c); err != nil {
+		return "", err
+	}
+	if !c.Public() {
+		if secret, err = registry.NewClientSecret(); err != nil {
+			return "", err
+		}
+		c.Secrets = []registry.ClientSecret{{Hash: s.config.Pepper.Hash(secret)}}
+	}
+	return secret, s.changed(ctx, s.config.Store.CreateClient(ctx, c))
+}
+
+func (s *service) updateClient(ctx context.Context, caller Caller, was, c *registry.Client) error {
+	if err := s.checkClient(ctx, caller, c); err != nil {
+		return err
+	}
+	var faults registry.Invalid
+	faults.Add(was.Public() == c.Public(), "/token_endpoint_auth_method", "immutable",
+		"a client with a secret cannot become one without, nor the other way round: create another client")
+	if err := faults.Err(); err != nil {
+		return err
+	}
+	return s.changed(ctx, s.config.Store.UpdateClient(ctx, c))
+}
+
+// checkClient holds a client of an integrator against the rules. An integrator
+// gives its clients no more than it has itself: a scope of client credentials
+// passes no other check.
+func (s *service) checkClient(ctx context.Context, caller Caller, c *registry.Client) error {
+	var faults registry.Invalid
+	_ = errors.As(c.Validate(grantTypes(), grants.ValidScope), &faults)
+	for _, scope := range c.Scopes {
+		faults.Add(scope != grants.ScopeAdmin, "/scope", "forbidden_scope", "an integrator's client can never hold admin")
+		if caller.Operator() || grants.IsOwnScope(scope) {
+			continue
+		}
+		entitled, err := s.entitled(ctx, c.IntegratorID, scope)
+		if err != nil {
+			return err
+		}
+		faults.Add(entitled, "/scope", "not_entitled", "this integrator manages no such lock holder: an operator must link it or set the scope")
+	}
+	return faults.Err()
+}
+
+func (s *service) entitled(ctx context.Context, integratorID, scope string) (bool, error) {
+	identifier, err := permissions.ParseIdentifier(scope)
+	if err != nil {
+		return false, nil
+	}
+	return s.config.Store.Manages(ctx, integratorID, identifier.CountryISO, identifier.OrganizationID, identifier.OrganizationIDSuffix)
+}
+
+// createResourceServer makes a resource server and the client it introspects
+// with, and gives that client's secret.
+func (s *service) createResourceServer(ctx context.Context, r *registry.ResourceServer) (secret string, err error) {
+	if err := r.Validate(); err != nil {
+		return "", err
+	}
+	if secret, err = registry.NewClientSecret(); err != nil {
+		return "", err
+	}
+	client := &registry.Client{
+		Owner: registry.OwnerResourceServer, Name: r.Name, AuthMethod: registry.AuthBasic, Status: registry.Active,
+		Secrets: []registry.ClientSecret{{Hash: s.config.Pepper.Hash(secret)}},
+	}
+	return secret, s.changed(ctx, s.config.Store.CreateResourceServer(ctx, r, client))
+}
+
+func checkLockHolder(h *registry.LockHolder) error {
+	var faults registry.Invalid
+	faults.Add(registry.ValidName(h.Name), "/name", "invalid", "want 1 to 1024 bytes of printable text")
+	faults.Add(permissions.ValidCountry(h.CountryISO), "/country_iso", "invalid", "want two capital letters (ISO 3166-1 alpha-2)")
+	faults.Add(permissions.ValidOrganization(h.OrganizationID), "/organization_id", "invalid", "want 4 to 1024 of A-Z a-z 0-9 _ -")
+	faults.Add(permissions.ValidSuffix(h.OrganizationIDSuffix), "/organization_id_suffix", "invalid", "want at most 1024 of A-Z a-z 0-9 _ -")
+	return faults.Err()
+}
