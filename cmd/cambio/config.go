@@ -1,0 +1,230 @@
+package main
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cambio-oauth/cambio/keys/signing"
+	"github.com/cambio-oauth/cambio/registry"
+	"github.com/cambio-oauth/cambio/storage"
+)
+
+const (
+	secretKeyBytes    = 32
+	minOperatorSecret = 32
+	minAccessTokenTTL = time.Second
+)
+
+// config is the configuration, checked.
+type config struct {
+	listen           string
+	opsListen        string
+	issuer           string // empty until the listener is known
+	databaseURL      string
+	secretKey        []byte // empty until ensureSecretKey
+	operatorID       string
+	operatorSecret   string
+	subjectAudiences []string
+	defaultAudience  string
+	keyURLAllow      []netip.Prefix
+	signingAlg       string
+	accessTokenTTL   time.Duration
+	exchangeLog      storage.LogMode
+	logLevel         slog.Level
+}
+
+// newConfig checks every value. An error is one line that names the key.
+func newConfig(values map[string]string) (*config, error) {
+	c := &config{
+		listen:           values["listen"],
+		opsListen:        values["ops_listen"],
+		issuer:           values["issuer"],
+		databaseURL:      values["database_url"],
+		operatorID:       values["operator_client_id"],
+		operatorSecret:   values["operator_client_secret"],
+		subjectAudiences: strings.Fields(values["subject_audiences"]),
+		defaultAudience:  values["default_audience"],
+		signingAlg:       values["signing_alg"],
+		exchangeLog:      storage.LogMode(values["exchange_log"]),
+	}
+	checks := []struct {
+		key   string
+		check func(value string) error
+	}{
+		{"listen", checkListen},
+		{"ops_listen", func(v string) error {
+			if v == "" {
+				return nil
+			}
+			return checkListen(v)
+		}},
+		{"issuer", checkIssuer},
+		{"secret_key", func(v string) (err error) { c.secretKey, err = readSecretKey(v); return err }},
+		{"operator_client_secret", func(v string) error { return checkOperator(c.operatorID, v) }},
+		{"key_url_allow", func(v string) (err error) { c.keyURLAllow, err = readPrefixes(v); return err }},
+		{"signing_alg", oneOf(signing.ES256, signing.RS256, signing.EdDSA)},
+		{"access_token_ttl", func(v string) (err error) { c.accessTokenTTL, err = readTTL(v); return err }},
+		{"exchange_log", oneOf(string(storage.LogDurable), string(storage.LogAsync), string(storage.LogOff))},
+		{"log_level", func(v string) error { return c.logLevel.UnmarshalText([]byte(v)) }},
+	}
+	for _, entry := range checks {
+		if err := entry.check(values[entry.key]); err != nil {
+			return nil, fmt.Errorf("%s: %w", envName(entry.key), err)
+		}
+	}
+	return c, nil
+}
+
+func oneOf(allowed ...string) func(string) error {
+	return func(v string) error {
+		if !slices.Contains(allowed, v) {
+			return fmt.Errorf("want one of %s, found %q", strings.Join(allowed, ", "), v)
+		}
+		return nil
+	}
+}
+
+func checkListen(v string) error {
+	if _, _, err := net.SplitHostPort(v); err != nil {
+		return fmt.Errorf("want host:port, found %q", v)
+	}
+	return nil
+}
+
+// checkIssuer: RFC 8414 §2, without demanding https: TLS may end before us.
+func checkIssuer(v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("want a URL without query and fragment, such as https://auth.example, found %q", v)
+	}
+	return nil
+}
+
+func readSecretKey(v string) ([]byte, error) {
+	if v == "" {
+		return nil, nil
+	}
+	key, err := base64.StdEncoding.DecodeString(v)
+	if err != nil || len(key) != secretKeyBytes {
+		return nil, errors.New("want base64 of exactly 32 random bytes: make one with `openssl rand -base64 32`")
+	}
+	// A key that somebody typed is no key.
+	if distinct := slices.Compact(slices.Sorted(slices.Values(key))); len(distinct) < 8 {
+		return nil, errors.New("this key is not random: make one with `openssl rand -base64 32`")
+	}
+	return key, nil
+}
+
+func checkOperator(id, secret string) error {
+	switch {
+	case (id == "") != (secret == ""):
+		return errors.New("CAMBIO_OPERATOR_CLIENT_ID and CAMBIO_OPERATOR_CLIENT_SECRET go together")
+	case secret != "" && len(secret) < minOperatorSecret:
+		return fmt.Errorf("want at least %d characters, found %d", minOperatorSecret, len(secret))
+	case strings.Contains(id, ":"):
+		return errors.New("a client_id cannot hold a colon (RFC 7617)")
+	}
+	return nil
+}
+
+func readPrefixes(v string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	for text := range strings.SplitSeq(v, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("want CIDRs such as 10.0.0.0/8, found %q", text)
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	return prefixes, nil
+}
+
+func readTTL(v string) (time.Duration, error) {
+	ttl, err := time.ParseDuration(v)
+	if err != nil || ttl < minAccessTokenTTL || ttl > registry.MaxAccessTokenTTL {
+		return 0, fmt.Errorf("want a duration from %s to %s, such as 1h, found %q", minAccessTokenTTL, registry.MaxAccessTokenTTL, v)
+	}
+	return ttl, nil
+}
+
+// finish fills in what follows from the address that was taken.
+func (c *config) finish(listening net.Addr) {
+	if c.issuer == "" {
+		c.issuer = "http://" + listening.String()
+	}
+	if len(c.subjectAudiences) == 0 {
+		c.subjectAudiences = []string{c.issuer}
+	}
+	if c.defaultAudience == "" {
+		c.defaultAudience = c.issuer
+	}
+}
+
+// ensureSecretKey makes a secret key beside a SQLite database that only this
+// machine can reach, and refuses to guess in any other case.
+func (c *config) ensureSecretKey(log *slog.Logger) error {
+	if len(c.secretKey) > 0 {
+		return nil
+	}
+	database, embedded := storage.Path(c.databaseURL)
+	if !embedded || !loopback(c.listen) {
+		return errors.New("CAMBIO_SECRET_KEY: required with PostgreSQL or a listener beyond loopback: make one with `openssl rand -base64 32`")
+	}
+	path := database + ".key"
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		key := make([]byte, secretKeyBytes)
+		if _, err := rand.Read(key); err != nil {
+			return err
+		}
+		data = []byte(base64.StdEncoding.EncodeToString(key) + "\n")
+		if err = writeOnce(path, data); err == nil {
+			log.Warn("made a secret key, for this machine only; keep it with the database, and set CAMBIO_SECRET_KEY in production", "file", path)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("secret key: %w", err)
+	}
+	if c.secretKey, err = readSecretKey(strings.TrimSpace(string(data))); err != nil || c.secretKey == nil {
+		return fmt.Errorf("secret key in %s: not usable", path)
+	}
+	return nil
+}
+
+func writeOnce(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func loopback(listen string) bool {
+	host, _, _ := net.SplitHostPort(listen)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// derive gives a key for one purpose, so that no two purposes share one.
+func (c *config) derive(purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, c.secretKey, nil, "cambio "+purpose, secretKeyBytes)
+}

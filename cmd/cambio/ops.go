@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/cambio-oauth/cambio/handlers"
+)
+
+// metrics are of bounded labels only: nothing a caller sends becomes one.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cambio_requests_total", Help: "Finished requests of the OAuth endpoints.",
+		}, []string{"endpoint", "grant_type", "status", "error", "reason"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "cambio_request_duration_seconds", Help: "Duration of requests of the OAuth endpoints.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"endpoint"}),
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "cambio_build_info", Help: "Always 1."}, []string{"version"})
+	build.WithLabelValues(buildVersion()).Set(1)
+	m.registry.MustRegister(m.requests, m.duration, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) observe(e handlers.Event) {
+	m.requests.WithLabelValues(e.Endpoint, e.Grant, strconv.Itoa(e.Status), string(e.Code), string(e.Reason)).Inc()
+	m.duration.WithLabelValues(e.Endpoint).Observe(e.Duration.Seconds())
+}
+
+// opsHandler is for the operator's network only: the public listener has none
+// of it.
+func (p *program) opsHandler() http.Handler {
+	routes := http.NewServeMux()
+	routes.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{}))
+	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	routes.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := p.ready(r.Context()); err != nil {
+			p.log.WarnContext(r.Context(), "not ready", "error", err)
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	return routes
+}
+
+// ready: the database answers, there is a key to sign with, and nobody has
+// asked us to stop. Other people's key URLs are not our readiness.
+func (p *program) ready(ctx context.Context) error {
+	select {
+	case <-p.draining:
+		return errors.New("shutting down")
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := p.store.Ping(ctx); err != nil {
+		return err
+	}
+	if _, err := p.directory.Snapshot(); err != nil {
+		return err
+	}
+	if !p.ring.Ready() {
+		return errors.New("there is no signing key")
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/cambio-oauth/cambio/admin"
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/accesstoken"
+	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/grants/tokenexchange"
+	"github.com/cambio-oauth/cambio/handlers"
+	"github.com/cambio-oauth/cambio/keys/remote"
+	"github.com/cambio-oauth/cambio/keys/signing"
+	"github.com/cambio-oauth/cambio/registry"
+	"github.com/cambio-oauth/cambio/storage"
+)
+
+// Time limits of a connection, against those who hold one for nothing.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 15 * time.Second
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 16 << 10
+	drainTimeout      = 20 * time.Second
+	janitorInterval   = time.Minute
+	clockTolerance    = time.Hour // before an expired revocation is forgotten
+)
+
+// program is a running server.
+type program struct {
+	config    *config
+	log       *slog.Logger
+	store     *storage.Store
+	keys      *remote.Source
+	ring      *signing.Ring
+	directory *directory
+	exchanges *storage.ExchangeLog
+	metrics   *metrics
+	public    net.Listener
+	ops       net.Listener // nil when off
+	servers   []*http.Server
+	stop      context.CancelFunc
+	workers   sync.WaitGroup
+	draining  chan struct{}
+}
+
+// start builds the program from the ground up and begins to serve. What it
+// took it gives back when it fails.
+func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err error) {
+	p := &program{config: c, log: log, draining: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if err := p.listen(); err != nil {
+		return nil, err
+	}
+	if err := c.ensureSecretKey(log); err != nil {
+		return nil, err
+	}
+	if err := p.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.openKeys(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.openDirectory(ctx); err != nil {
+		return nil, err
+	}
+	p.exchanges = storage.NewExchangeLog(p.store, c.exchangeLog, log)
+	p.metrics = newMetrics()
+	router, err := p.router()
+	if err != nil {
+		return nil, err
+	}
+	p.run(router)
+	log.Info("cambio is ready", "issuer", c.issuer, "listen", p.public.Addr().String(), "version", buildVersion())
+	return p, nil
+}
+
+func (p *program) listen() (err error) {
+	if p.public, err = net.Listen("tcp", p.config.listen); err != nil {
+		return fmt.Errorf("CAMBIO_LISTEN: %w", err)
+	}
+	p.config.finish(p.public.Addr())
+	if p.config.opsListen != "" {
+		if p.ops, err = net.Listen("tcp", p.config.opsListen); err != nil {
+			return fmt.Errorf("CAMBIO_OPS_LISTEN: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *program) openStore(ctx context.Context) (err error) {
+	if p.store, err = storage.Open(ctx, p.config.databaseURL); err != nil {
+		return fmt.Errorf("CAMBIO_DATABASE_URL: %w", err)
+	}
+	applied, err := p.store.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	if len(applied) > 0 {
+		p.log.Info("applied migrations", "migrations", applied)
+	}
+	return nil
+}
+
+func (p *program) openKeys(ctx context.Context) error {
+	p.keys = remote.New(remote.Config{Allow: p.config.keyURLAllow, Now: time.Now, Log: p.log})
+	ring, err := openRing(ctx, p.config, p.store, p.log)
+	p.ring = ring
+	return err
+}
+
+// openRing is also what `cambio keys` uses.
+func openRing(ctx context.Context, c *config, store *storage.Store, log *slog.Logger) (*signing.Ring, error) {
+	key, err := c.derive("signing keys")
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := signing.NewSealer(key)
+	if err != nil {
+		return nil, err
+	}
+	return signing.Open(ctx, signing.Config{Store: store, Sealer: sealer, Algorithm: c.signingAlg, Now: time.Now, Log: log})
+}
+
+func (p *program) openDirectory(ctx context.Context) error {
+	pepper, err := p.config.derive("client secrets")
+	if err != nil {
+		return err
+	}
+	if err := p.ensureOperator(ctx, pepper); err != nil {
+		return fmt.Errorf("CAMBIO_OPERATOR_CLIENT_ID: %w", err)
+	}
+	loaded, err := storage.NewDirectory(ctx, p.store, p.log)
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	p.directory = &directory{
+		Directory: loaded, pepper: pepper, now: time.Now, issuer: p.config.issuer,
+		subjectAudiences: p.config.subjectAudiences, defaultAudience: p.config.defaultAudience,
+	}
+	return nil
+}
+
+func (p *program) ensureOperator(ctx context.Context, pepper registry.Pepper) error {
+	if p.config.operatorID == "" {
+		return nil
+	}
+	return p.store.EnsureOperator(ctx, &registry.Client{
+		ClientID: p.config.operatorID, Owner: registry.OwnerOperator, Name: "operator", AuthMethod: registry.AuthBasic,
+		GrantTypes: []string{grants.ClientCredentials}, Scopes: []string{grants.ScopeAdmin}, Status: registry.Active,
+		Secrets: []registry.ClientSecret{{Hash: pepper.Hash(p.config.operatorSecret)}},
+	})
+}
+
+// router joins the doors.
+func (p *program) router() (http.Handler, error) {
+	c := p.config
+	cursorKey, err := c.derive("cursors")
+	if err != nil {
+		return nil, err
+	}
+	verifier := &accesstoken.Verifier{Issuer: c.issuer, Keys: p.ring, Now: time.Now}
+	exchanger := &tokenexchange.Exchanger{
+		Issuer: c.issuer, Policies: p.directory, Targets: p.directory, MaxLifetime: c.accessTokenTTL, Now: time.Now,
+		Verifier: &assertion.Verifier{Keys: p.keys, Now: time.Now},
+	}
+	router := mux.NewRouter().SkipClean(true)
+	handlers.New(handlers.Config{
+		Issuer:      c.issuer,
+		Clients:     p.directory,
+		Exchange:    exchanger.Exchange,
+		Targets:     p.directory,
+		Minter:      &accesstoken.Minter{Issuer: c.issuer, Signer: p.ring, Now: time.Now},
+		Verifier:    verifier,
+		Alive:       alive(p.store),
+		Revoke:      p.store.Revoke,
+		Record:      record(p.exchanges),
+		JWKS:        p.ring.JWKS,
+		Algorithms:  p.ring.Algorithms,
+		MaxLifetime: c.accessTokenTTL,
+		Now:         time.Now,
+		Log:         p.log,
+		Observe:     p.metrics.observe,
+	}).Mount(router)
+	admin.New(admin.Config{
+		Store:            p.store,
+		Issuer:           c.issuer,
+		Verifier:         verifier,
+		Alive:            alive(p.store),
+		Audiences:        []string{c.issuer, c.defaultAudience},
+		SubjectAudiences: c.subjectAudiences,
+		CheckKeyURL:      p.keys.CheckURL,
+		Pepper:           p.directory.pepper,
+		CursorKey:        cursorKey,
+		Changed:          p.changed,
+		Log:              p.log,
+	}).Mount(router)
+	return router, nil
+}
+
+// changed makes this replica know of a change before the answer leaves. The
+// first look may be one that began before the commit; the second cannot be.
+func (p *program) changed(ctx context.Context) {
+	for range 2 {
+		if err := p.directory.Refresh(ctx); err != nil {
+			p.log.ErrorContext(ctx, "a change is stored but not yet known to this replica", "error", err)
+		}
+	}
+}
+
+// run starts the workers and the servers.
+func (p *program) run(router http.Handler) {
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	p.workers.Go(func() { p.directory.Run(ctx) })
+	p.workers.Go(func() { p.ring.Run(ctx) })
+	p.workers.Go(func() { p.janitor(ctx) })
+	p.serve(p.public, router)
+	if p.ops != nil {
+		p.serve(p.ops, p.opsHandler())
+	}
+}
+
+func (p *program) serve(listener net.Listener, handler http.Handler) {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+	p.servers = append(p.servers, server)
+	p.workers.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			p.log.Error("a listener failed", "address", listener.Addr().String(), "error", err)
+		}
+	})
+}
+
+// janitor deletes what nobody can need any more, a little at a time.
+func (p *program) janitor(ctx context.Context) {
+	ticker := time.NewTicker(janitorInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if _, err := p.store.PurgeRevoked(ctx, time.Now().Add(-clockTolerance)); err != nil && ctx.Err() == nil {
+			p.log.Warn("expired revocations were not deleted", "error", err)
+		}
+		if err := p.store.DeleteSigningKeys(ctx, time.Now().Add(-2*signing.Retain)); err != nil && ctx.Err() == nil {
+			p.log.Warn("old signing keys were not deleted", "error", err)
+		}
+	}
+}
+
+// shutdown ends gracefully: not ready, no new connections, the requests under
+// way answered, what is queued written.
+func (p *program) shutdown() error {
+	close(p.draining)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	var failures []error
+	for _, server := range p.servers {
+		failures = append(failures, server.Shutdown(ctx))
+	}
+	return errors.Join(append(failures, p.close())...)
+}
+
+// close gives back whatever was taken.
+func (p *program) close() error {
+	var failures []error
+	if p.stop != nil {
+		p.stop()
+	} else { // nothing serves yet
+		for _, listener := range []net.Listener{p.public, p.ops} {
+			if listener != nil {
+				failures = append(failures, listener.Close())
+			}
+		}
+	}
+	p.workers.Wait()
+	if p.keys != nil {
+		p.keys.Close()
+	}
+	if p.exchanges != nil {
+		p.exchanges.Close()
+	}
+	if p.store != nil {
+		failures = append(failures, p.store.Close())
+	}
+	return errors.Join(failures...)
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/accesstoken"
+	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/grants/permissions"
+	"github.com/cambio-oauth/cambio/grants/tokenexchange"
+	"github.com/cambio-oauth/cambio/handlers"
+	"github.com/cambio-oauth/cambio/registry"
+	"github.com/cambio-oauth/cambio/storage"
+)
+
+// missMaxAge is how old the configuration may be when something is not found
+// in it. It also bounds what a flood of unknown names costs the database.
+const missMaxAge = 100 * time.Millisecond
+
+// directory speaks the registry's words to the grants and the doors.
+type directory struct {
+	*storage.Directory
+	pepper           registry.Pepper
+	subjectAudiences []string
+	defaultAudience  string
+	issuer           string
+	now              func() time.Time
+}
+
+var (
+	_ handlers.Clients       = (*directory)(nil)
+	_ tokenexchange.Policies = (*directory)(nil)
+	_ tokenexchange.Targets  = (*directory)(nil)
+)
+
+// find looks something up; what is missing is looked for once more in a
+// configuration that is certainly current.
+func find[T any](ctx context.Context, d *directory, look func(*registry.Snapshot) (T, bool)) (T, error) {
+	snapshot, err := d.Snapshot()
+	if err == nil {
+		if found, ok := look(snapshot); ok {
+			return found, nil
+		}
+	}
+	var none T
+	if snapshot, err = d.Confirmed(ctx, missMaxAge); err != nil {
+		return none, err
+	}
+	found, _ := look(snapshot)
+	return found, nil
+}
+
+// Client implements handlers.Clients.
+func (d *directory) Client(ctx context.Context, clientID string) (*handlers.Client, error) {
+	return find(ctx, d, func(s *registry.Snapshot) (*handlers.Client, bool) {
+		c := s.Client(clientID)
+		if c == nil || c.Status != registry.Active {
+			return nil, false
+		}
+		return d.client(s, c), true
+	})
+}
+
+func (d *directory) client(s *registry.Snapshot, c *registry.Client) *handlers.Client {
+	client := &handlers.Client{
+		Client: grants.Client{
+			ID: c.ClientID, IntegratorID: c.IntegratorID, Scopes: c.Scopes,
+			MaxLifetime: c.AccessTokenTTL, Generations: grants.Generations{Client: c.Generation},
+		},
+		Public:         c.Public(),
+		GrantTypes:     c.GrantTypes,
+		AllowedOrigins: c.AllowedOrigins,
+		Operator:       c.Owner == registry.OwnerOperator,
+		Registration:   c,
+	}
+	if c.Owner == registry.OwnerIntegrator {
+		integrator := s.Integrator(c.IntegratorID)
+		client.IntegratorDisabled = integrator == nil || integrator.Status != registry.Active
+		if integrator != nil {
+			client.Generations.Integrator = integrator.Generation
+		}
+	}
+	if server := s.ResourceServer(c.ResourceServerID); server != nil {
+		client.Audience = server.Audience
+	}
+	return client
+}
+
+// Matches implements handlers.Clients.
+func (d *directory) Matches(client *handlers.Client, secret string) bool {
+	var secrets []registry.ClientSecret
+	if client != nil {
+		secrets = client.Registration.(*registry.Client).Secrets
+	}
+	return d.pepper.Matches(secret, secrets, d.now())
+}
+
+// ForIntegrator implements tokenexchange.Policies.
+func (d *directory) ForIntegrator(ctx context.Context, integratorID, issuer string) ([]tokenexchange.Policy, error) {
+	return find(ctx, d, func(s *registry.Snapshot) ([]tokenexchange.Policy, bool) {
+		policies := d.policies(s, s.KeyURLs(integratorID, issuer))
+		return policies, len(policies) > 0
+	})
+}
+
+// Clientless implements tokenexchange.Policies.
+func (d *directory) Clientless(ctx context.Context, issuer string) ([]tokenexchange.Policy, error) {
+	return find(ctx, d, func(s *registry.Snapshot) ([]tokenexchange.Policy, bool) {
+		policies := d.policies(s, s.Clientless(issuer))
+		return policies, len(policies) > 0
+	})
+}
+
+func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) []tokenexchange.Policy {
+	policies := make([]tokenexchange.Policy, 0, len(keyURLs))
+	for _, k := range keyURLs {
+		integrator := s.Integrator(k.IntegratorID)
+		if integrator == nil {
+			continue
+		}
+		audiences := k.Audiences
+		if len(audiences) == 0 {
+			audiences = d.subjectAudiences
+		}
+		policies = append(policies, tokenexchange.Policy{
+			Policy: assertion.Policy{
+				Issuer: k.Issuer, Audiences: audiences, Algorithms: k.Algorithms,
+				Keys:         assertion.KeyRef{IntegratorID: k.IntegratorID, URL: k.URL, Format: k.Format},
+				AllowIDToken: k.AllowIDToken, MaxLifetime: k.MaxLifetime,
+			},
+			IntegratorID:         integrator.ID,
+			IntegratorGeneration: integrator.Generation,
+			IntegratorDisabled:   integrator.Status != registry.Active,
+			PermissionsClaim:     k.PermissionsClaim,
+			Entitlements:         entitlements{s, integrator.ID},
+		})
+	}
+	return policies
+}
+
+// entitlements are those of one integrator in one snapshot.
+type entitlements struct {
+	snapshot     *registry.Snapshot
+	integratorID string
+}
+
+// LockHolder implements permissions.Entitlements.
+func (e entitlements) LockHolder(i permissions.Identifier) (id string, managed, known bool) {
+	id, known = e.snapshot.LockHolder(i.CountryISO, i.OrganizationID, i.OrganizationIDSuffix)
+	return id, known && e.snapshot.Manages(e.integratorID, id), known
+}
+
+// Known implements tokenexchange.Targets: the registered resource servers, the
+// default one, and this server itself, whose admin API is a resource server.
+func (d *directory) Known(ctx context.Context, target string) (bool, error) {
+	if target == d.defaultAudience || target == d.issuer {
+		return true, nil
+	}
+	return find(ctx, d, func(s *registry.Snapshot) (bool, bool) {
+		known := s.HasAudience(target)
+		return known, known
+	})
+}
+
+// Default implements tokenexchange.Targets.
+func (d *directory) Default() string { return d.defaultAudience }
+
+// alive asks the database about a token that verifies.
+func alive(store *storage.Store) func(context.Context, *accesstoken.Claims) (bool, error) {
+	return func(ctx context.Context, claims *accesstoken.Claims) (bool, error) {
+		clientID := claims.ClientID
+		if claims.Clientless() {
+			clientID = ""
+		}
+		state, err := store.TokenState(ctx, claims.ID, claims.IntegratorID, clientID)
+		if err != nil {
+			return false, err
+		}
+		return !state.Revoked && state.Generations == claims.Generations(), nil
+	}
+}
+
+// record translates an attempt for the exchange log.
+func record(log *storage.ExchangeLog) func(context.Context, handlers.Attempt) error {
+	return func(ctx context.Context, a handlers.Attempt) error {
+		e := registry.Exchange{
+			At: a.At, GrantType: a.GrantType, Result: registry.ResultGranted, IntegratorID: a.IntegratorID, ClientID: a.ClientID,
+			Issuer: a.Issuer, Subject: a.Subject, KeyID: a.KeyID, Granted: a.Granted, TokenID: a.TokenID, ExpiresAt: a.ExpiresAt,
+		}
+		for _, dropped := range a.Dropped {
+			e.Dropped = append(e.Dropped, registry.Dropped(dropped))
+		}
+		if a.Refusal != nil {
+			e.Result, e.Code, e.Reason = registry.ResultRefused, string(a.Refusal.Code), string(a.Refusal.Reason)
+			e.Granted, e.TokenID, e.ExpiresAt = nil, "", time.Time{}
+		}
+		return log.Record(ctx, e)
+	}
+}
