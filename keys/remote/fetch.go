@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -20,9 +19,8 @@ import (
 const FetchTimeout = 5 * time.Second
 
 const (
-	connectTimeout = 2 * time.Second      // for each address
-	maxHeaderBytes = 32 << 10             // of the head, and of those of 1xx answers before it (RFC 9110 §15.2)
-	maxRawBytes    = 8 * MaxDocumentBytes // of a body that comes in chunks of one byte
+	connectTimeout = 2 * time.Second // for each address
+	maxHeaderBytes = 32 << 10
 	maxRetryAfter  = 10 * time.Minute
 )
 
@@ -59,10 +57,11 @@ func failed(word string, cause error) *FetchError { return &FetchError{Word: wor
 
 // fetcher makes bounded, guarded GET requests.
 type fetcher struct {
-	guard   *guard
-	roots   *x509.CertPool
-	timeout time.Duration
-	dial    func(ctx context.Context, to netip.AddrPort, plain bool) (net.Conn, error)
+	guard     *guard
+	roots     *x509.CertPool
+	timeout   time.Duration
+	dial      func(ctx context.Context, to netip.AddrPort, plain bool) (net.Conn, error)
+	transport *http.Transport
 }
 
 func newFetcher(config Config) *fetcher {
@@ -70,6 +69,14 @@ func newFetcher(config Config) *fetcher {
 	f.dial = func(ctx context.Context, to netip.AddrPort, plain bool) (net.Conn, error) {
 		dialer := &net.Dialer{Timeout: connectTimeout, Control: f.guard.control(plain)}
 		return dialer.DialContext(ctx, "tcp", to.String())
+	}
+	f.transport = &http.Transport{
+		Proxy:                  nil, // a proxy of the environment would dial for us, past the guard
+		DialContext:            f.connect,
+		DialTLSContext:         f.connectTLS,
+		DisableKeepAlives:      true, // the next fetch is minutes away and may be of another address
+		DisableCompression:     true, // 256 KiB can hold a gigabyte
+		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 	return f
 }
@@ -79,73 +86,78 @@ func (f *fetcher) get(ctx context.Context, raw string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	// Again, although registration did: rules and rows may have changed since.
-	t, err := f.guard.check(raw)
-	if err != nil {
+	if _, err := f.guard.check(raw); err != nil {
 		return nil, failed(WordAddress, err)
 	}
-	conn, err := f.connect(ctx, t)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, raw, nil)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	response, err := roundTrip(ctx, conn, raw)
+	request.Header.Set("Accept", "application/jwk-set+json, application/json, application/x-pem-file, */*;q=0.5")
+	request.Header.Set("Accept-Encoding", "identity")
+	request.Header.Set("User-Agent", "cambio")
+	response, err := f.transport.RoundTrip(request) // a Client would follow redirects
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
-	data, err := read(response) // closing its body would read it to its end
+	defer response.Body.Close()
+	data, err := read(response)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
 	return data, nil
 }
 
-// connect resolves the name once and dials those very addresses.
-func (f *fetcher) connect(ctx context.Context, t *target) (net.Conn, error) {
-	addresses, err := f.guard.resolve(ctx, t)
+// connect resolves the name once and dials those very addresses. The transport
+// lets a dial outlive its request, so it has a time limit of its own.
+func (f *fetcher) connect(ctx context.Context, _, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	return f.dialTarget(ctx, address, true)
+}
+
+func (f *fetcher) connectTLS(ctx context.Context, _, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	conn, err := f.dialTarget(ctx, address, false)
 	if err != nil {
 		return nil, err
 	}
-	var conn net.Conn
-	for _, address := range addresses {
-		if conn, err = f.dial(ctx, address, t.plain); err == nil {
-			break
-		}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil || t.plain {
-		return conn, err
-	}
-	secure := tls.Client(conn, &tls.Config{ServerName: t.host, RootCAs: f.roots, MinVersion: tls.VersionTLS12})
+	secure := tls.Client(conn, &tls.Config{ServerName: host, RootCAs: f.roots, MinVersion: tls.VersionTLS12})
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
+		if ctx.Err() != nil {
+			return nil, failed(WordTimeout, err)
+		}
 		return nil, failed(WordTLS, err)
 	}
 	return secure, nil
 }
 
-// roundTrip asks and reads the head of the answer. By hand, because
-// http.Transport dials without the deadline of the request and writes into the
-// log what a server sends unasked; and a Client would follow redirects.
-func roundTrip(ctx context.Context, conn net.Conn, raw string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, raw, nil)
+func (f *fetcher) dialTarget(ctx context.Context, address string, plain bool) (net.Conn, error) {
+	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	request.Close = true
-	request.Header.Set("Accept", "application/jwk-set+json, application/json, application/x-pem-file, */*;q=0.5")
-	request.Header.Set("Accept-Encoding", "identity")
-	request.Header.Set("User-Agent", "cambio")
-	if err := request.Write(conn); err != nil {
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
 		return nil, err
 	}
-	limited := &io.LimitedReader{R: conn, N: maxHeaderBytes}
-	reader := bufio.NewReader(limited)
-	response, err := http.ReadResponse(reader, request)
-	for err == nil && response.StatusCode < 200 {
-		response, err = http.ReadResponse(reader, request)
+	addresses, err := f.guard.resolve(ctx, &target{host: host, port: uint16(port), plain: plain})
+	if err != nil {
+		return nil, err
 	}
-	limited.N = maxRawBytes
-	return response, err
+	var conn net.Conn
+	for _, address := range addresses {
+		if conn, err = f.dial(ctx, address, plain); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 // read takes the body of an answer that is what was asked for.

@@ -33,7 +33,8 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 	return server.URL + "/keys"
 }
 
-// serveRaw answers every connection with these bytes and then stays silent.
+// serveRaw answers the request of every connection with these bytes and then
+// stays silent.
 func serveRaw(t *testing.T, answer string) string {
 	t.Helper()
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))
@@ -46,7 +47,9 @@ func serveRaw(t *testing.T, answer string) string {
 			}
 			go func() {
 				defer conn.Close()
-				io.WriteString(conn, answer)
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					io.WriteString(conn, answer)
+				}
 				io.Copy(io.Discard, conn) // until the client has gone
 			}()
 		}
