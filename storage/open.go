@@ -52,7 +52,7 @@ func Open(ctx context.Context, databaseURL string) (*Store, error) {
 	case "postgres", "postgresql":
 		store, err = openPostgres(databaseURL)
 	default:
-		return nil, errors.New("want sqlite://PATH or postgres://…")
+		return nil, errors.New("want sqlite://PATH or postgres://USER@HOST/DATABASE")
 	}
 	if err != nil {
 		return nil, err

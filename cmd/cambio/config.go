@@ -71,6 +71,7 @@ func newConfig(values map[string]string) (*config, error) {
 			return checkListen(v)
 		}},
 		{"issuer", checkIssuer},
+		{"database_url", checkDatabase},
 		{"secret_key", func(v string) (err error) { c.secretKey, err = readSecretKey(v); return err }},
 		{"operator_client_secret", func(v string) error { return checkOperator(c.operatorID, v) }},
 		{"key_url_allow", func(v string) (err error) { c.keyURLAllow, err = readPrefixes(v); return err }},
@@ -99,6 +100,14 @@ func oneOf(allowed ...string) func(string) error {
 func checkListen(v string) error {
 	if _, _, err := net.SplitHostPort(v); err != nil {
 		return fmt.Errorf("want host:port, found %q", v)
+	}
+	return nil
+}
+
+func checkDatabase(v string) error {
+	scheme, _, _ := strings.Cut(v, "://")
+	if scheme != "sqlite" && scheme != "postgres" && scheme != "postgresql" {
+		return errors.New("want sqlite://PATH or postgres://USER@HOST/DATABASE") // without the value: it can hold a password
 	}
 	return nil
 }

@@ -14,10 +14,6 @@ import (
 	"github.com/cambio-oauth/cambio/storage"
 )
 
-// missMaxAge is how old the configuration may be when something is not found
-// in it. It also bounds what a flood of unknown names costs the database.
-const missMaxAge = 100 * time.Millisecond
-
 // directory speaks the registry's words to the grants and the doors.
 type directory struct {
 	*storage.Directory
@@ -35,7 +31,8 @@ var (
 )
 
 // find looks something up; what is missing is looked for once more in a
-// configuration that is certainly current.
+// configuration that is certainly current. However many names are unknown, one
+// query at a time asks whether anything has changed.
 func find[T any](ctx context.Context, d *directory, look func(*registry.Snapshot) (T, bool)) (T, error) {
 	snapshot, err := d.Snapshot()
 	if err == nil {
@@ -44,7 +41,7 @@ func find[T any](ctx context.Context, d *directory, look func(*registry.Snapshot
 		}
 	}
 	var none T
-	if snapshot, err = d.Confirmed(ctx, missMaxAge); err != nil {
+	if snapshot, err = d.Confirmed(ctx, 0); err != nil {
 		return none, err
 	}
 	found, _ := look(snapshot)

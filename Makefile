@@ -1,0 +1,62 @@
+# `make` alone prints this help. CI runs `make check` and nothing else.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+##@ Use
+.PHONY: run serve build
+run: ## Show the main job: one exchange, introspection and revocation, with nothing to prepare
+	$(GO) run ./cmd/cambio demo
+
+serve: ## Run the server on ./cambio.db
+	$(GO) run ./cmd/cambio serve
+
+build: ## Build ./cambio, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o cambio ./cmd/cambio
+
+##@ Test
+.PHONY: test race fuzz interop
+test: interop ## Run every test, on SQLite and on a real PostgreSQL, installing what is missing
+	e2e/postgres.sh run $(GO) test -count=1 ./...
+
+race: interop ## Run every test under the race detector
+	e2e/postgres.sh run $(GO) test -race -count=1 ./...
+
+fuzz: ## Run each fuzz target for a minute
+	e2e/fuzz.sh 60s
+
+interop: e2e/interop/node_modules ## Install the programs of other people that tests run against
+
+e2e/interop/node_modules: e2e/interop/package.json e2e/interop/package-lock.json
+	@command -v npm >/dev/null || { echo "no npm: install Node.js (Debian: apt-get install nodejs npm)" >&2; exit 1; }
+	cd e2e/interop && npm ci --no-audit --no-fund
+	@touch $@
+
+##@ Check
+.PHONY: check format vet staticcheck tidy vuln
+check: format vet tidy staticcheck race vuln ## Run all that CI runs: format, vet, module, staticcheck, every test with the race detector
+
+format: ## Fail on Go files that gofmt would change
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+
+vet: ## Run go vet
+	$(GO) vet ./...
+
+staticcheck: ## Run staticcheck
+	$(GO) run $(STATICCHECK) ./...
+
+tidy: ## Fail when go.mod or go.sum are not tidy, or do not match what was downloaded
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+vuln: ## Look for known vulnerabilities, where their database can be reached
+	e2e/govulncheck.sh $(GOVULNCHECK)
+
+##@ Help
+.PHONY: help
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

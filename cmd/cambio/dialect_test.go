@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/storage/storagetest"
+)
+
+// openClientless makes acme what the guide describes: clientless, for the
+// audience api.unloc.app.
+func openClientless(t *testing.T, s *server, keyPath string) *party {
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	acme.manage("425234653", "north")
+	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{
+		"clientless": true, "audiences": []string{"api.unloc.app"}, "url": acme.idp.url(keyPath),
+	}).mustBe(t, http.StatusOK)
+	return acme
+}
+
+// guideToken is the example of the Unloc guide.
+func guideToken(acme *party) string {
+	return acme.idp.sign(object{"alg": "RS256", "typ": "JWT", "kid": acme.idp.kid}, object{
+		"iss": acme.idp.issuer, "sub": "auth0|5934aafe4e52d93452b1c90", "aud": []string{"api.unloc.app", acme.idp.issuer + "userinfo"},
+		"iat": time.Now().Unix(), "exp": time.Now().Add(24 * time.Hour).Unix(), "azp": "x", "scope": "openid email name",
+		"permissions": []string{lockScope, otherLockScope},
+	})
+}
+
+// interface.md §5: the guide's example works as it stands, from a browser,
+// without a client.
+func TestUnlocGuideExample(t *testing.T) {
+	for _, keyPath := range []string{"/jwks.json", "/spki.pem"} {
+		t.Run(keyPath, func(t *testing.T) {
+			s := startServer(t, storagetest.SQLite(t), nil)
+			acme := openClientless(t, s, keyPath)
+			for _, path := range []string{dialectEndpoint, dialectEndpoint + "/"} {
+				body := fmt.Sprintf(`{"grant_type":"token_exchange","subjectToken":%q}`, guideToken(acme))
+				a := s.do("POST", path, body, header("Content-Type", "application/json"), header("Origin", "https://app.example")).mustBe(t, 200)
+				checkDialectAnswer(t, s, acme, a)
+			}
+		})
+	}
+}
+
+func checkDialectAnswer(t *testing.T, s *server, acme *party, a answer) {
+	t.Helper()
+	scope, _ := a.json["scope"].([]any)
+	ids, _ := a.json["lock_holder_ids"].([]any)
+	if a.text("token_type") != "bearer" || len(scope) != 2 || scope[0] != lockScope || scope[1] != otherLockScope || len(ids) != 2 {
+		t.Errorf("answer %s", a.body)
+	}
+	if a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("CORS: %v", a.header)
+	}
+	// Clientless: client_id is the integrator's id.
+	if claims := decoded(t, a.text("access_token")); claims["client_id"] != acme.id || claims["integrator_id"] != acme.id {
+		t.Errorf("claims %v", claims)
+	}
+	s.mustBeActive(a.text("access_token"), true)
+}
+
+// interface.md §5, spelling by spelling.
+func TestDialectSpellings(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := openClientless(t, s, "/jwks.json")
+	reader, secret := acme.newClient(object{"client_name": "reader", "scope": "read write"})
+	token := guideToken(acme)
+	refuse := func(code grants.Code) func(*testing.T, answer) {
+		return func(t *testing.T, a answer) { a.mustRefuse(t, 400, code, "") }
+	}
+	scopes := func(want ...string) func(*testing.T, answer) {
+		return func(t *testing.T, a answer) {
+			if got := fmt.Sprint(a.mustBe(t, 200).json["scope"]); got != fmt.Sprint(want) {
+				t.Errorf("scope %s, want %v", got, want)
+			}
+		}
+	}
+	cases := []struct {
+		rule  string
+		body  string
+		check func(*testing.T, answer)
+	}{
+		{"grant instead of grant_type", `{"grant":"token_exchange","subjectToken":"TOKEN"}`, scopes(lockScope, otherLockScope)},
+		{"the URN", `{"grant_type":"` + grants.TokenExchange + `","subject_token":"TOKEN"}`, scopes(lockScope, otherLockScope)},
+		{"scope as a string", `{"grant":"token_exchange","subject_token":"TOKEN","scope":"` + lockScope + `"}`, scopes(lockScope)},
+		{"scope as an array", `{"grant":"token_exchange","subject_token":"TOKEN","scope":["` + otherLockScope + `"]}`, scopes(otherLockScope)},
+		{"unknown members are ignored", `{"grant":"token_exchange","subject_token":"TOKEN","x":[1,{"y":null}]}`, scopes(lockScope, otherLockScope)},
+		{"client credentials", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `"}`, scopes("read", "write")},
+		{"client credentials with scope", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `","scope":["write"]}`, scopes("write")},
+		{"both spellings of the token", `{"grant":"token_exchange","subject_token":"TOKEN","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
+		{"both spellings of the grant", `{"grant":"token_exchange","grant_type":"token_exchange","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
+		{"a member twice", `{"grant":"token_exchange","subjectToken":"TOKEN","subjectToken":"x"}`, refuse(grants.InvalidRequest)},
+		{"a number for a string", `{"grant":"token_exchange","subjectToken":1}`, refuse(grants.InvalidRequest)},
+		{"an array for a string", `{"grant":"token_exchange","subjectToken":["TOKEN"]}`, refuse(grants.InvalidRequest)},
+		{"two scopes in one element", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + ` ` + otherLockScope + `"]}`, refuse(grants.InvalidScope)},
+		{"null in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[null]}`, refuse(grants.InvalidRequest)},
+		{"no object", `["token_exchange"]`, refuse(grants.InvalidRequest)},
+		{"null", `null`, refuse(grants.InvalidRequest)},
+		{"two documents", `{"grant":"token_exchange","subjectToken":"TOKEN"}{}`, refuse(grants.InvalidRequest)},
+		{"deep nesting", `{"grant":"token_exchange","x":` + strings.Repeat("[", 20000) + `}`, refuse(grants.InvalidRequest)},
+		{"an unknown grant", `{"grant":"password"}`, refuse(grants.UnsupportedGrantType)},
+		{"no grant", `{"subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
+	}
+	for _, c := range cases {
+		t.Run(c.rule, func(t *testing.T) {
+			c.check(t, s.do("POST", dialectEndpoint, strings.ReplaceAll(c.body, "TOKEN", token), header("Content-Type", "application/json")))
+		})
+	}
+	t.Run("a form", func(t *testing.T) {
+		form := url.Values{"grant": {"token_exchange"}, "subjectToken": {token}}
+		scopes(lockScope, otherLockScope)(t, s.post(dialectEndpoint, anonymous, form))
+	})
+	t.Run("more than 64 KiB", func(t *testing.T) {
+		s.do("POST", dialectEndpoint, `{"x":"`+strings.Repeat("a", 64<<10)+`"}`, header("Content-Type", "application/json")).mustRefuse(t, 413, grants.InvalidRequest, "")
+	})
+	t.Run("the spellings are of the dialect only", func(t *testing.T) {
+		s.post(tokenEndpoint, anonymous, url.Values{"grant": {"token_exchange"}, "subjectToken": {token}}).mustRefuse(t, 400, grants.InvalidRequest, "")
+		s.post(tokenEndpoint, anonymous, url.Values{"grant_type": {"token_exchange"}}).mustRefuse(t, 400, grants.UnsupportedGrantType, "")
+	})
+}
+
+// Clientless: one owner for each issuer and audience.
+func TestClientlessIsUnique(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, databaseURL string) {
+		s := startServer(t, databaseURL, nil)
+		acme := openClientless(t, s, "/jwks.json")
+		thief := s.newParty("Thief")
+		claim := object{"issuer": acme.idp.issuer, "url": thief.idp.url("/jwks.json"), "clientless": true, "audiences": []string{"api.unloc.app"}}
+		s.admin("POST", "/integrators/"+thief.id+"/key-urls", claim).mustBe(t, http.StatusConflict)
+		claim["audiences"] = []string{"another.example"}
+		s.admin("POST", "/integrators/"+thief.id+"/key-urls", claim).mustBe(t, http.StatusCreated)
+		// The thief's key URL for acme's issuer neither takes nor blocks acme's.
+		s.post(tokenEndpoint, anonymous, exchangeForm(guideToken(acme))).mustBe(t, http.StatusOK)
+		s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"clientless": false}).mustBe(t, http.StatusOK)
+		s.post(tokenEndpoint, anonymous, exchangeForm(guideToken(acme))).mustRefuse(t, 400, grants.InvalidRequest, "")
+	})
+}
+
+// interface.md §6.
+func TestCORS(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := openClientless(t, s, "/jwks.json")
+	app, _ := acme.newClient(object{"client_name": "app", "token_endpoint_auth_method": "none", "allowed_origins": []string{"https://app.example"}})
+	form := exchangeForm(guideToken(acme), "client_id", app)
+	cases := []struct {
+		rule   string
+		do     func(origin option) answer
+		origin string
+		want   string
+	}{
+		{"clientless, any origin", func(o option) answer { return s.post(tokenEndpoint, anonymous, exchangeForm(guideToken(acme)), o) }, "https://any.example", "*"},
+		{"a client, its origin", func(o option) answer { return s.post(tokenEndpoint, anonymous, form, o) }, "https://app.example", "https://app.example"},
+		{"a client, another origin", func(o option) answer { return s.post(tokenEndpoint, anonymous, form, o) }, "https://evil.example", ""},
+		{"an unknown client", func(o option) answer {
+			return s.post(tokenEndpoint, anonymous, exchangeForm("x", "client_id", "unknown"), o)
+		}, "https://app.example", ""},
+		{"introspection", func(o option) answer { return s.post(introspectEndpoint, anonymous, url.Values{"token": {"x"}}, o) }, "https://any.example", ""},
+		{"the admin API", func(o option) answer { return s.do("GET", "/admin/v1/integrators", "", o) }, "https://any.example", ""},
+		{"JWKS", func(o option) answer { return s.do("GET", "/.well-known/jwks.json", "", o) }, "https://any.example", "*"},
+		{"metadata", func(o option) answer { return s.do("GET", "/.well-known/oauth-authorization-server", "", o) }, "https://any.example", "*"},
+		{"a preflight", func(o option) answer {
+			return s.do("OPTIONS", tokenEndpoint, "", o, header("Access-Control-Request-Method", "POST")).mustBe(t, 204)
+		}, "https://any.example", "*"},
+		{"a preflight of the dialect", func(o option) answer {
+			return s.do("OPTIONS", dialectEndpoint, "", o, header("Access-Control-Request-Method", "POST")).mustBe(t, 204)
+		}, "https://any.example", "*"},
+		{"a preflight of introspection", func(o option) answer { return s.do("OPTIONS", introspectEndpoint, "", o).mustBe(t, 405) }, "https://any.example", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.rule, func(t *testing.T) {
+			a := c.do(header("Origin", c.origin))
+			if got := a.header.Get("Access-Control-Allow-Origin"); got != c.want || a.header.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("Access-Control-Allow-Origin %q, want %q", got, c.want)
+			}
+		})
+	}
+}

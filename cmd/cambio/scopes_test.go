@@ -1,0 +1,174 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/storage/storagetest"
+)
+
+// interface.md "Scopes of an exchange": granted = convert(permissions) ∩
+// entitlements ∩ the client's scope ∩ the requested scope.
+func TestScopesOfAnExchange(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme, other := s.newParty("Acme"), s.newParty("Other")
+	acme.manage("919424508", "east")
+	acme.manage("919424508", "")
+	other.manage("425234653", "north")
+	const empty = "lockHolder.identifier:NO.919424508."
+	limited, secret := acme.newClient(object{"client_name": "limited", "scope": empty})
+	both := []string{lockScope, empty}
+	cases := []struct {
+		rule        string
+		permissions any
+		scope       string
+		limited     bool
+		granted     string // empty: refused with invalid_scope
+	}{
+		{"all that it manages", both, "", false, lockScope + " " + empty},
+		{"the requested part", both, empty, false, empty},
+		{"the order of the permissions", both, empty + " " + lockScope, false, lockScope + " " + empty},
+		{"the client's part", both, "", true, empty},
+		{"a requested scope beyond the client's", both, lockScope, true, ""},
+		{"a requested scope beyond the permissions", []string{empty}, lockScope, false, ""},
+		{"partly allowed is refused", both, lockScope + " " + otherLockScope, false, ""},
+		{"another integrator's lock holder", []string{otherLockScope}, "", false, ""},
+		{"another integrator's lock holder, requested", []string{lockScope, otherLockScope}, otherLockScope, false, ""},
+		{"an unknown lock holder", []string{"lockHolder.identifier:NO.999999999.x"}, "", false, ""},
+		{"duplicates collapse", []string{lockScope, lockScope}, "", false, lockScope},
+		{"no hierarchy: the empty suffix does not cover others", []string{"lockHolder.identifier:NO.919424508.west"}, "", false, ""},
+		{"other case", []string{"lockHolder.identifier:no.919424508.east"}, "", false, ""},
+		{"the dot of an empty suffix is needed", []string{"lockHolder.identifier:NO.919424508"}, "", false, ""},
+		{"two scopes in one entry", []string{lockScope + " integrator.admin"}, "", false, ""},
+		{"scopes of Cambio itself", []string{"admin", "integrator.admin"}, "", false, ""},
+		{"scopes of Cambio itself, requested", both, "integrator.admin", false, ""},
+		{"patterns", []string{"lockHolder.identifier:NO.*.", "lockHolder.*", "*"}, "", false, ""},
+		{"no permissions", nil, "", false, ""},
+		{"an empty list", []string{}, "", false, ""},
+		{"an empty scope parameter is none", both, " ", false, lockScope + " " + empty},
+	}
+	for _, c := range cases {
+		t.Run(c.rule, func(t *testing.T) {
+			who := acme.authenticated()
+			if c.limited {
+				who = basic(limited, secret)
+			}
+			a := s.post(tokenEndpoint, who, exchangeForm(acme.idp.token(object{"permissions": c.permissions}), "scope", c.scope))
+			if c.granted == "" {
+				a.mustRefuse(t, http.StatusBadRequest, grants.InvalidScope, "")
+				return
+			}
+			a.mustBe(t, http.StatusOK)
+			if a.text("scope") != c.granted {
+				t.Errorf("granted %q, want %q", a.text("scope"), c.granted)
+			}
+			_, claims := decodeToken(t, a.text("access_token"))
+			if ids, _ := claims["lock_holder_ids"].([]any); len(ids) != len(strings.Split(c.granted, " ")) || claims["scope"] != c.granted {
+				t.Errorf("claims %v", claims)
+			}
+		})
+	}
+}
+
+// A lock holder that is taken away is gone at the next exchange.
+func TestUnlinkIsAtOnce(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	holder := acme.manage("919424508", "east")
+	acme.exchange(acme.idp.token(nil)).mustBe(t, http.StatusOK)
+	s.admin("DELETE", "/integrators/"+acme.id+"/lock-holders/"+holder, nil).mustBe(t, http.StatusNoContent)
+	acme.exchange(acme.idp.token(nil)).mustRefuse(t, http.StatusBadRequest, grants.InvalidScope, "")
+}
+
+// interface.md: client credentials get requested ∩ the client's scope.
+func TestScopesOfClientCredentials(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	client, secret := acme.newClient(object{"client_name": "reader", "scope": "read write integrator.admin"})
+	none, noneSecret := acme.newClient(object{"client_name": "none"})
+	exchangeOnly, exchangeSecret := acme.newClient(object{"client_name": "exchange only", "grant_types": []string{grants.TokenExchange}, "scope": "read"})
+	cases := []struct {
+		rule    string
+		who     option
+		scope   string
+		granted string
+		code    grants.Code
+	}{
+		{"nothing requested is all of the client's", basic(client, secret), "", "read write integrator.admin", ""},
+		{"a part", basic(client, secret), "write", "write", ""},
+		{"beyond the client's", basic(client, secret), "read admin", "", grants.InvalidScope},
+		{"other case", basic(client, secret), "READ", "", grants.InvalidScope},
+		{"a client without scope", basic(none, noneSecret), "", "", grants.InvalidScope},
+		{"a client without the grant", basic(exchangeOnly, exchangeSecret), "", "", grants.UnauthorizedClient},
+	}
+	for _, c := range cases {
+		t.Run(c.rule, func(t *testing.T) {
+			a := s.post(tokenEndpoint, c.who, url.Values{"grant_type": {grants.ClientCredentials}, "scope": {c.scope}})
+			if c.code != "" {
+				a.mustRefuse(t, http.StatusBadRequest, c.code, "")
+				return
+			}
+			a.mustBe(t, http.StatusOK)
+			_, claims := decodeToken(t, a.text("access_token"))
+			if a.text("scope") != c.granted || claims["sub"] != client || claims["client_id"] != client || claims["integrator_id"] != acme.id {
+				t.Errorf("%s %v", a.body, claims)
+			}
+			if _, ok := a.json["issued_token_type"]; ok {
+				t.Error("issued_token_type is of RFC 8693 only")
+			}
+		})
+	}
+	t.Run("a client without the exchange grant", func(t *testing.T) {
+		cc, ccSecret := acme.newClient(object{"client_name": "cc", "grant_types": []string{grants.ClientCredentials}, "scope": "read"})
+		s.post(tokenEndpoint, basic(cc, ccSecret), exchangeForm(acme.idp.token(nil))).mustRefuse(t, 400, grants.UnauthorizedClient, "")
+	})
+	t.Run("the operator may exchange nothing", func(t *testing.T) {
+		s.post(tokenEndpoint, basic(testOperator, testOperatorSecret), exchangeForm(acme.idp.token(nil))).mustRefuse(t, 400, grants.UnauthorizedClient, "")
+	})
+}
+
+// RFC 8693 §2.1.
+func TestExchangeParameters(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	cases := []struct {
+		rule   string
+		form   []string
+		drop   string
+		reason grants.Reason
+		ok     bool
+	}{
+		{"requested_token_type access_token", []string{"requested_token_type", grants.TokenTypeAccessToken}, "", "", true},
+		{"requested_token_type jwt", []string{"requested_token_type", grants.TokenTypeJWT}, "", "", true},
+		{"requested_token_type id_token", []string{"requested_token_type", grants.TokenTypeIDToken}, "", "", false},
+		{"requested_token_type refresh_token", []string{"requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"}, "", "", false},
+		{"actor_token", []string{"actor_token", "x", "actor_token_type", grants.TokenTypeJWT}, "", "", false},
+		{"actor_token_type alone", []string{"actor_token_type", grants.TokenTypeJWT}, "", "", false},
+		{"no subject_token", nil, "subject_token", "", false},
+		{"no subject_token_type", nil, "subject_token_type", "", false},
+		{"subject_token_type access_token", []string{"subject_token_type", grants.TokenTypeAccessToken}, "subject_token_type", "", true},
+		{"subject_token_type id_token where the key URL has it off", []string{"subject_token_type", grants.TokenTypeIDToken}, "subject_token_type", grants.WrongTokenKind, false},
+		{"subject_token_type saml2", []string{"subject_token_type", "urn:ietf:params:oauth:token-type:saml2"}, "subject_token_type", "", false},
+	}
+	for _, c := range cases {
+		t.Run(c.rule, func(t *testing.T) {
+			form := exchangeForm(acme.idp.token(nil))
+			if c.drop != "" {
+				form.Del(c.drop)
+			}
+			for i := 0; i+1 < len(c.form); i += 2 {
+				form.Set(c.form[i], c.form[i+1])
+			}
+			a := s.post(tokenEndpoint, acme.authenticated(), form)
+			if c.ok {
+				a.mustBe(t, http.StatusOK)
+				return
+			}
+			a.mustRefuse(t, http.StatusBadRequest, grants.InvalidRequest, c.reason)
+		})
+	}
+}
