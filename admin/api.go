@@ -4,7 +4,9 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,7 +36,6 @@ func New(config Config) *API {
 func (a *API) Mount(router *mux.Router) {
 	routes := router.PathPrefix(prefix).Subrouter()
 	routes.NotFoundHandler = http.HandlerFunc(a.notFound)
-	routes.MethodNotAllowedHandler = http.HandlerFunc(a.methodNotAllowed)
 	routes.HandleFunc("/openapi.yaml", a.document).Methods(http.MethodGet)
 	mount(a, routes, a.integrators())
 	mount(a, routes, a.keyURLs())
@@ -42,7 +43,24 @@ func (a *API) Mount(router *mux.Router) {
 	mount(a, routes, a.lockHolders())
 	mount(a, routes, a.resourceServers())
 	a.mountLinks(routes)
-	routes.HandleFunc("/integrators/{integrator}/tokens/revoke", a.handle(a.revokeTokens)).Methods(http.MethodPost)
+	a.route(routes, "/integrators/{integrator}/tokens/revoke", methods{http.MethodPost: a.revokeTokens})
+}
+
+// methods are what a path can do.
+type methods map[string]func(w http.ResponseWriter, r request) error
+
+// route adds a path. Other methods are answered here: mux forgets that a path
+// matched when a later route shares its beginning.
+func (a *API) route(routes *mux.Router, path string, can methods) {
+	for method, next := range can {
+		routes.HandleFunc(path, a.handle(next)).Methods(method)
+	}
+	allowed := strings.Join(slices.Sorted(maps.Keys(can)), ", ")
+	routes.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		secure(w)
+		w.Header().Set("Allow", allowed)
+		a.fail(w, r, errMethod)
+	})
 }
 
 func (a *API) document(w http.ResponseWriter, _ *http.Request) {
@@ -53,13 +71,6 @@ func (a *API) document(w http.ResponseWriter, _ *http.Request) {
 func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
 	secure(w)
 	a.fail(w, r, registry.ErrNotFound)
-}
-
-func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	secure(w)
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(http.StatusMethodNotAllowed)
-	_, _ = w.Write([]byte(`{"type":"about:blank","title":"Method Not Allowed","status":405,"code":"method_not_allowed"}`))
 }
 
 // request is one authenticated request.

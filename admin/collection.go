@@ -37,12 +37,13 @@ type collection[V, I any] struct {
 
 // mount adds the five routes of a collection.
 func mount[V, I any](a *API, routes *mux.Router, c collection[V, I]) {
-	one := c.path + "/{" + c.id + "}"
-	routes.HandleFunc(c.path, a.handle(func(w http.ResponseWriter, r request) error { return c.serveList(a, w, r) })).Methods(http.MethodGet)
-	routes.HandleFunc(c.path, a.handle(func(w http.ResponseWriter, r request) error { return c.serveCreate(a, w, r) })).Methods(http.MethodPost)
-	routes.HandleFunc(one, a.handle(func(w http.ResponseWriter, r request) error { return c.serveGet(a, w, r) })).Methods(http.MethodGet)
-	routes.HandleFunc(one, a.handle(func(w http.ResponseWriter, r request) error { return c.serveUpdate(a, w, r) })).Methods(http.MethodPatch)
-	routes.HandleFunc(one, a.handle(func(w http.ResponseWriter, r request) error { return c.serveDelete(a, w, r) })).Methods(http.MethodDelete)
+	bind := func(serve func(*API, http.ResponseWriter, request) error) func(http.ResponseWriter, request) error {
+		return func(w http.ResponseWriter, r request) error { return serve(a, w, r) }
+	}
+	a.route(routes, c.path, methods{http.MethodGet: bind(c.serveList), http.MethodPost: bind(c.serveCreate)})
+	a.route(routes, c.path+"/{"+c.id+"}", methods{
+		http.MethodGet: bind(c.serveGet), http.MethodPatch: bind(c.serveUpdate), http.MethodDelete: bind(c.serveDelete),
+	})
 }
 
 // authorize tells whose objects the caller means, and whether it may. What an

@@ -67,10 +67,10 @@ func (a *API) lockHolders() collection[registry.LockHolder, lockHolderInput] {
 // sees them; linking is the operator's.
 func (a *API) mountLinks(routes *mux.Router) {
 	const path = "/integrators/{integrator}/lock-holders"
-	routes.HandleFunc(path, a.handle(a.listLinks)).Methods(http.MethodGet)
-	routes.HandleFunc(path+"/{lock_holder}", a.handle(a.getLink)).Methods(http.MethodGet)
-	routes.HandleFunc(path+"/{lock_holder}", a.handle(a.changeLink(a.config.Store.Link))).Methods(http.MethodPut)
-	routes.HandleFunc(path+"/{lock_holder}", a.handle(a.changeLink(a.config.Store.Unlink))).Methods(http.MethodDelete)
+	a.route(routes, path, methods{http.MethodGet: a.listLinks})
+	a.route(routes, path+"/{lock_holder}", methods{
+		http.MethodGet: a.getLink, http.MethodPut: a.changeLink(a.config.Store.Link), http.MethodDelete: a.changeLink(a.config.Store.Unlink),
+	})
 }
 
 func (a *API) listLinks(w http.ResponseWriter, r request) error {

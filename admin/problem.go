@@ -14,6 +14,7 @@ var (
 	errMalformed    = errors.New("the body is not one well-formed JSON object in which every member stands once")
 	errTooLarge     = errors.New("the body is too large")
 	errMediaType    = errors.New("the Content-Type must be application/json or, for PATCH, application/merge-patch+json")
+	errMethod       = errors.New("this path does not have this method: see Allow")
 	errCursor       = errors.New("the cursor is not one of this list")
 	errLimit        = errors.New("limit must be a number from 1 to 200")
 	errPrecondition = errors.New("the object was changed: If-Match does not name its present version")
@@ -68,6 +69,7 @@ func problemOf(err error) problem {
 		{errScope, http.StatusForbidden, "insufficient_scope"},
 		{errForbidden, http.StatusForbidden, "forbidden"},
 		{errMalformed, http.StatusBadRequest, "malformed"},
+		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed"},
 		{errCursor, http.StatusBadRequest, "invalid_cursor"},
 		{errLimit, http.StatusBadRequest, "invalid_limit"},
 		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},

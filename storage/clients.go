@@ -135,8 +135,9 @@ func (s *Store) DeleteClient(ctx context.Context, integratorID, clientID string)
 }
 
 // EnsureOperator makes the operator's client be as c says, in particular have
-// exactly its secrets, and changes nothing when it already is. It refuses the
-// client_id of anybody else.
+// exactly its secrets, and changes nothing when it already is. Another secret
+// kills the tokens that were got with the old one. It refuses the client_id of
+// anybody else.
 func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 	unchanged, err := s.operatorIs(ctx, c)
 	if err != nil || unchanged {
@@ -158,6 +159,7 @@ func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 		}
 		err = tx.Table("clients").Where("client_id = ?", c.ClientID).Updates(map[string]any{
 			"scopes": optionalList(c.Scopes), "grant_types": list(c.GrantTypes), "status": string(c.Status), "updated_at": micros(s.now()),
+			"generation": gorm.Expr("generation + 1"),
 		}).Error
 		if err != nil {
 			return err
