@@ -37,6 +37,7 @@ func (a *API) Mount(router *mux.Router) {
 	routes := router.PathPrefix(prefix).Subrouter()
 	routes.NotFoundHandler = http.HandlerFunc(a.notFound)
 	routes.HandleFunc("/openapi.yaml", a.document).Methods(http.MethodGet)
+	routes.HandleFunc("/openapi.yaml", a.wrongMethod(http.MethodGet))
 	mount(a, routes, a.integrators())
 	mount(a, routes, a.keyURLs())
 	mount(a, routes, a.clients())
@@ -55,12 +56,15 @@ func (a *API) route(routes *mux.Router, path string, can methods) {
 	for method, next := range can {
 		routes.HandleFunc(path, a.handle(next)).Methods(method)
 	}
-	allowed := strings.Join(slices.Sorted(maps.Keys(can)), ", ")
-	routes.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+	routes.HandleFunc(path, a.wrongMethod(strings.Join(slices.Sorted(maps.Keys(can)), ", ")))
+}
+
+func (a *API) wrongMethod(allowed string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		secure(w)
 		w.Header().Set("Allow", allowed)
 		a.fail(w, r, errMethod)
-	})
+	}
 }
 
 func (a *API) document(w http.ResponseWriter, _ *http.Request) {

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/cambio-oauth/cambio/grants/strictjson"
 	"github.com/cambio-oauth/cambio/registry"
@@ -38,39 +39,40 @@ func readMembers(w http.ResponseWriter, r *http.Request) (map[string]json.RawMes
 
 // merge lays members over current: JSON Merge Patch (RFC 7396), where null
 // means the default. A member that nobody knows is an error: a rule that was
-// misspelt would otherwise not be a rule.
-func merge[I any](members map[string]json.RawMessage, current, defaults I) (I, error) {
-	known, err := membersOf(defaults)
+// misspelt would otherwise not be a rule. The answer shares nothing with
+// current.
+func merge[I any](members map[string]json.RawMessage, current, defaults I) (merged I, err error) {
+	values, err := membersOf(current)
 	if err != nil {
-		return current, err
+		return merged, err
 	}
-	merged := current
+	fallback, err := membersOf(defaults)
+	if err != nil {
+		return merged, err
+	}
 	var faults registry.Invalid
 	for name, value := range members {
 		pointer := "/" + escapePointer(name)
-		fallback, ok := known[name]
+		_, known := fallback[name]
 		switch {
-		case !ok && slices.Contains(readOnly(), name):
+		case known && string(value) == "null":
+			values[name] = fallback[name]
+		case known:
+			values[name] = value
+		case slices.Contains(readOnly(), name):
 			faults.Add(false, pointer, "read_only", "this member is set by the server")
-			continue
-		case !ok:
+		default:
 			faults.Add(false, pointer, "unknown_member", "there is no such member")
-			continue
-		case string(value) == "null":
-			value = fallback
 		}
+	}
+	for name, value := range values { // one by one, to name each that does not fit
 		one, err := json.Marshal(map[string]json.RawMessage{name: value})
 		if err != nil {
-			return current, err
+			return merged, err
 		}
-		faults.Add(json.Unmarshal(one, &merged) == nil, pointer, "type", "the value is of another type than this member")
+		faults.Add(json.Unmarshal(one, &merged) == nil, "/"+name, "type", "the value is of another type than this member")
 	}
-	slices.SortFunc(faults, func(a, b registry.FieldError) int {
-		if a.Pointer < b.Pointer {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(faults, func(a, b registry.FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return merged, faults.Err()
 }
 

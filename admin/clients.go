@@ -84,12 +84,13 @@ func applyClient(in clientInput, c *registry.Client) error {
 			c.GrantTypes = []string{grants.TokenExchange}
 		}
 	}
-	c.Scopes = nil
-	if in.Scope != nil && strings.TrimSpace(*in.Scope) != "" {
-		c.Scopes = slices.DeleteFunc(strings.Split(*in.Scope, " "), func(s string) bool { return s == "" })
-	}
-	c.AccessTokenTTL = 0
+	c.Scopes, c.AccessTokenTTL = nil, 0
 	var faults registry.Invalid
+	if in.Scope != nil {
+		c.Scopes = slices.DeleteFunc(strings.Split(*in.Scope, " "), func(s string) bool { return s == "" })
+		// Nothing must not become "no limit" on the way.
+		faults.Add(len(c.Scopes) > 0, "/scope", "invalid", "want at least one scope-token, or null for a client without scope")
+	}
 	if in.AccessTokenTTL != nil {
 		c.AccessTokenTTL = seconds(*in.AccessTokenTTL)
 		faults.Add(*in.AccessTokenTTL > 0, "/access_token_ttl", "invalid", "want 1 to 86400 seconds")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/gorilla/mux"
 
@@ -166,7 +167,7 @@ func (c *collection[V, I]) serveUpdate(a *API, w http.ResponseWriter, r request)
 	}
 	_, object := c.key(was)
 	match := r.Header.Get("If-Match")
-	if match != "" && match != "*" && match != etag(object) {
+	if !matches(match, object) {
 		return errPrecondition
 	}
 	members, err := readMembers(w, r.Request)
@@ -198,11 +199,34 @@ func (c *collection[V, I]) serveDelete(a *API, w http.ResponseWriter, r request)
 	if err != nil {
 		return err
 	}
+	if match := r.Header.Get("If-Match"); match != "" {
+		v, err := c.get(r.Context(), integratorID, c.idOf(integratorID, r))
+		if err != nil {
+			return err
+		}
+		if _, object := c.key(v); !matches(match, object) {
+			return errPrecondition
+		}
+	}
 	if err := a.service.changed(r.Context(), c.remove(r.Context(), integratorID, c.idOf(integratorID, r))); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// matches tells whether If-Match (RFC 9110 §13.1.1) names this version; without
+// the header every version does.
+func matches(header string, o *registry.Object) bool {
+	if header == "" || header == "*" {
+		return true
+	}
+	for tag := range strings.SplitSeq(header, ",") {
+		if strings.TrimSpace(tag) == etag(o) {
+			return true
+		}
+	}
+	return false
 }
 
 // etag names one version of an object (RFC 9110 §8.8.3).

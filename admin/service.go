@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/permissions"
@@ -55,7 +56,7 @@ func (s *service) checkKeyURL(k *registry.KeyURL) error {
 
 // createClient gives the secret, which exists nowhere else from then on.
 func (s *service) createClient(ctx context.Context, caller Caller, c *registry.Client) (secret string, err error) {
-	if err := s.checkClient(ctx, caller, c); err != nil {
+	if err := s.checkClient(ctx, caller, nil, c); err != nil {
 		return "", err
 	}
 	if !c.Public() {
@@ -68,7 +69,7 @@ func (s *service) createClient(ctx context.Context, caller Caller, c *registry.C
 }
 
 func (s *service) updateClient(ctx context.Context, caller Caller, was, c *registry.Client) error {
-	if err := s.checkClient(ctx, caller, c); err != nil {
+	if err := s.checkClient(ctx, caller, was.Scopes, c); err != nil {
 		return err
 	}
 	var faults registry.Invalid
@@ -81,14 +82,14 @@ func (s *service) updateClient(ctx context.Context, caller Caller, was, c *regis
 }
 
 // checkClient holds a client of an integrator against the rules. An integrator
-// gives its clients no more than it has itself: a scope of client credentials
-// passes no other check.
-func (s *service) checkClient(ctx context.Context, caller Caller, c *registry.Client) error {
+// gives its clients no more than it has itself, or than an operator gave them:
+// a scope of client credentials passes no other check.
+func (s *service) checkClient(ctx context.Context, caller Caller, had []string, c *registry.Client) error {
 	var faults registry.Invalid
 	_ = errors.As(c.Validate(grantTypes(), grants.ValidScope), &faults)
 	for _, scope := range c.Scopes {
 		faults.Add(scope != grants.ScopeAdmin, "/scope", "forbidden_scope", "an integrator's client can never hold admin")
-		if caller.Operator() || grants.IsOwnScope(scope) {
+		if caller.Operator() || grants.IsOwnScope(scope) || slices.Contains(had, scope) {
 			continue
 		}
 		entitled, err := s.entitled(ctx, c.IntegratorID, scope)

@@ -116,13 +116,16 @@ func (s *Store) Clients(ctx context.Context, integratorID string, page registry.
 	return find(s.reader.WithContext(ctx), page, clientRow.client, "integrator_id = ?", integratorID)
 }
 
-// UpdateClient stores a changed client. Disabling it raises its generation.
+// UpdateClient stores a changed client. Disabling it, or another scope, raises
+// its generation: a token with a scope that was taken away must not live on.
 func (s *Store) UpdateClient(ctx context.Context, c *registry.Client) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
 		return s.update(tx, "clients", &c.Object, map[string]any{
 			"name": c.Name, "auth_method": c.AuthMethod, "grant_types": list(c.GrantTypes), "scopes": optionalList(c.Scopes),
 			"access_token_ttl": int64(c.AccessTokenTTL / time.Second), "allowed_origins": list(c.AllowedOrigins),
-			"status": string(c.Status), "generation": raisedWhenDisabled(c.Status),
+			"status": string(c.Status),
+			"generation": gorm.Expr("CASE WHEN (? = 'disabled' AND status = 'active') OR COALESCE(scopes, '') <> COALESCE(?, '') THEN generation + 1 ELSE generation END",
+				string(c.Status), optionalList(c.Scopes)),
 		})
 	})
 }

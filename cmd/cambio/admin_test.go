@@ -126,7 +126,24 @@ func TestClientScopeIsNoWayUp(t *testing.T) {
 	}
 	s.adminAs(mine, "POST", "/integrators/me/clients", object{"client_name": "x", "scope": lockScope + " integrator.admin"}).mustBe(t, 201)
 	s.admin("POST", "/integrators/"+acme.id+"/clients", object{"client_name": "x", "scope": "admin"}).mustBeProblem(t, 422, "invalid")
-	s.admin("POST", "/integrators/"+acme.id+"/clients", object{"client_name": "x", "scope": "write:everything"}).mustBe(t, 201)
+	given := s.admin("POST", "/integrators/"+acme.id+"/clients", object{"client_name": "x", "scope": "write:everything"}).mustBe(t, 201)
+	// What an operator gave may stay, so that its owner can rename and disable.
+	path := "/integrators/me/clients/" + given.text("client_id")
+	s.adminAs(mine, "PATCH", path, object{"client_name": "y", "status": "disabled"}).mustBe(t, 200)
+	s.adminAs(mine, "PATCH", path, object{"scope": "write:everything read:everything"}).mustBeProblem(t, 422, "invalid")
+}
+
+// A scope that was taken away is gone from the tokens that are out, too.
+func TestAnotherScopeEndsTheTokensOfAClient(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	id, secret := acme.newClient(object{"client_name": "console", "scope": "integrator.admin"})
+	token := s.post(tokenEndpoint, basic(id, secret), url.Values{"grant_type": {grants.ClientCredentials}}).mustBe(t, 200).text("access_token")
+	s.admin("PATCH", "/integrators/"+acme.id+"/clients/"+id, object{"client_name": "renamed"}).mustBe(t, 200)
+	s.adminAs(token, "GET", "/integrators/me", nil).mustBe(t, 200)
+	s.admin("PATCH", "/integrators/"+acme.id+"/clients/"+id, object{"scope": "read"}).mustBe(t, 200)
+	s.adminAs(token, "GET", "/integrators/me", nil).mustBeProblem(t, 401, "invalid_token")
+	s.mustBeActive(token, false)
 }
 
 // The rules of every member, and of the body around them.
@@ -173,6 +190,8 @@ func TestAdminRejects(t *testing.T) {
 		{"client credentials without credentials", of + "/clients", object{"client_name": "x", "token_endpoint_auth_method": "none", "grant_types": []string{grants.ClientCredentials}}, "/grant_types", "invalid"},
 		{"a scope outside the grammar", of + "/clients", object{"client_name": "x", "scope": "a\tb"}, "/scope", "invalid"},
 		{"an origin with a path", of + "/clients", object{"client_name": "x", "allowed_origins": []string{"https://app.example/"}}, "/allowed_origins", "invalid"},
+		{"an origin with its default port", of + "/clients", object{"client_name": "x", "allowed_origins": []string{"https://app.example:443"}}, "/allowed_origins", "invalid"},
+		{"a scope of nothing, which must not become no limit", of + "/clients", object{"client_name": "x", "scope": " "}, "/scope", "invalid"},
 		{"every origin", of + "/clients", object{"client_name": "x", "allowed_origins": []string{"*"}}, "/allowed_origins", "invalid"},
 		{"a client's own id", of + "/clients", object{"client_name": "x", "client_id": "operator"}, "/client_id", "read_only"},
 		{"a country in small letters", "/lock-holders", object{"name": "x", "country_iso": "no", "organization_id": "1234"}, "/country_iso", "invalid"},
@@ -259,6 +278,7 @@ func TestObjectLife(t *testing.T) {
 		}
 		patch(`{"status":"active"}`, match(read.header.Get("ETag"))).mustBeProblem(t, http.StatusPreconditionFailed, "stale")
 		patch(`{"status":"active"}`, match("*")).mustBe(t, http.StatusOK)
+		s.do("DELETE", "/admin/v1"+one, "", match(read.header.Get("ETag")), header("Authorization", "Bearer "+s.token)).mustBeProblem(t, 412, "stale")
 		s.admin("DELETE", one, nil).mustBe(t, http.StatusNoContent)
 		s.admin("DELETE", one, nil).mustBeProblem(t, 404, "not_found")
 		s.admin("GET", one, nil).mustBeProblem(t, 404, "not_found")

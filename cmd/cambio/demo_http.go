@@ -156,12 +156,12 @@ ACCESS_TOKEN=$(curl -s %[2]s/oauth2/token -u '%[3]s:%[4]s' \
   -d "subject_token=$SUBJECT_TOKEN" -d audience=https://locks.example \
   | tee /dev/stderr | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 
-curl -s %[2]s/oauth2/introspect -u '%[5]s:%[6]s' -d "token=$ACCESS_TOKEN"
+curl -s %[2]s/oauth2/introspect -u '%[5]s:%[6]s' -d "token=$ACCESS_TOKEN" -w '\n'
 
 curl -s %[2]s/oauth2/revoke -u '%[3]s:%[4]s' -d "token=$ACCESS_TOKEN" -w '%%{http_code}\n'
 
-curl -s %[2]s/admin/v1/integrators -H "Authorization: Bearer %[7]s"
+curl -s %[2]s/admin/v1/integrators -H "Authorization: Bearer %[7]s" -w '\n'
 
-curl -s %[2]s/.well-known/oauth-authorization-server
+curl -s %[2]s/.well-known/oauth-authorization-server -w '\n'
 `, t.idp.URL, t.issuer, t.clientID, t.clientSecret, t.apiID, t.apiSecret, t.operatorToken)
 }

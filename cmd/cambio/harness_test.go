@@ -32,6 +32,8 @@ type server struct {
 	url   string
 	log   *logBuffer
 	token string // the operator's
+
+	document *apiDocument // of the admin API
 }
 
 // logBuffer keeps the log, in which no secret may ever stand.
@@ -80,6 +82,7 @@ func startServer(t testing.TB, databaseURL string, overrides map[string]string) 
 	answer := s.post(tokenEndpoint, basic(testOperator, testOperatorSecret), url.Values{"grant_type": {grants.ClientCredentials}, "scope": {"admin"}})
 	answer.mustBe(t, http.StatusOK)
 	s.token = answer.text("access_token")
+	s.readDocument()
 	return s
 }
 
@@ -164,6 +167,9 @@ func (s *server) do(method, path, body string, options ...option) answer {
 	}
 	a := answer{status: response.StatusCode, header: response.Header, body: string(data)}
 	_ = json.Unmarshal(data, &a.json)
+	if s.document != nil && strings.HasPrefix(r.URL.Path, "/admin/v1/") {
+		s.document.checkAnswer(s.t, r, response, data)
+	}
 	return a
 }
 
