@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/grants/strictjson"
 )
 
@@ -19,29 +20,16 @@ func (s *Server) dialect(w http.ResponseWriter, r *http.Request, event *Event) {
 	if refusal == nil {
 		refusal = translateDialect(form)
 	}
-	if refusal == nil {
-		event.Grant, refusal = s.issue(r, form)
-	}
-	s.allowOrigin(w, r)
-	if refusal != nil {
-		s.refuse(w, r, event, refusal)
-		return
-	}
-	minted := noteOf(r.Context()).minted
-	answer := dialectAnswer{
-		AccessToken:   minted.Token,
-		TokenType:     "bearer",
-		ExpiresIn:     minted.Claims.ExpiresAt - minted.Claims.IssuedAt,
-		Scope:         strings.Split(minted.Claims.Scope, " "),
-		LockHolderIDs: minted.Claims.LockHolderIDs,
-	}
-	if answer.LockHolderIDs == nil {
-		answer.LockHolderIDs = []string{}
-	}
-	if minted.Claims.Exchanged() {
-		answer.IssuedTokenType = grants.TokenTypeAccessToken
-	}
-	s.answer(w, event, http.StatusOK, answer)
+	s.serveToken(w, r, event, form, refusal, func(m *accesstoken.Minted, issuedType string) any {
+		return dialectAnswer{
+			AccessToken:     m.Token,
+			IssuedTokenType: issuedType,
+			TokenType:       "bearer",
+			ExpiresIn:       m.Claims.ExpiresAt - m.Claims.IssuedAt,
+			Scope:           strings.Split(m.Claims.Scope, " "),
+			LockHolderIDs:   append([]string{}, m.Claims.LockHolderIDs...), // never null
+		}
+	})
 }
 
 type dialectAnswer struct {

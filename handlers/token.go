@@ -20,6 +20,21 @@ import (
 // token is POST /oauth2/token.
 func (s *Server) token(w http.ResponseWriter, r *http.Request, event *Event) {
 	form, refusal := readForm(w, r)
+	s.serveToken(w, r, event, form, refusal, func(m *accesstoken.Minted, issuedType string) any {
+		return tokenAnswer{
+			AccessToken:     m.Token,
+			IssuedTokenType: issuedType,
+			TokenType:       "Bearer",
+			ExpiresIn:       m.Claims.ExpiresAt - m.Claims.IssuedAt,
+			Scope:           m.Claims.Scope,
+		}
+	})
+}
+
+// serveToken issues what a form asks for, unless it was refused already, and
+// answers in the words of one of the two dialects.
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, event *Event, form url.Values, refusal *grants.Refusal,
+	present func(m *accesstoken.Minted, issuedType string) any) {
 	if refusal == nil {
 		event.Grant, refusal = s.issue(r, form)
 	}
@@ -28,17 +43,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, event *Event) {
 		s.refuse(w, r, event, refusal)
 		return
 	}
-	minted := noteOf(r.Context()).minted
-	answer := tokenAnswer{
-		AccessToken: minted.Token,
-		TokenType:   "Bearer",
-		ExpiresIn:   minted.Claims.ExpiresAt - minted.Claims.IssuedAt,
-		Scope:       minted.Claims.Scope,
-	}
+	minted, issuedType := noteOf(r.Context()).minted, ""
 	if minted.Claims.Exchanged() {
-		answer.IssuedTokenType = grants.TokenTypeAccessToken
+		issuedType = grants.TokenTypeAccessToken
 	}
-	s.answer(w, event, http.StatusOK, answer)
+	s.answer(w, event, http.StatusOK, present(minted, issuedType))
 }
 
 // tokenAnswer is RFC 6749 §5.1 with RFC 8693 §2.2.1; no member is ever null.
