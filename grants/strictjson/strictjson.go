@@ -37,7 +37,7 @@ func Check(data []byte) error {
 	if !utf8.Valid(data) {
 		return ErrEncoding
 	}
-	if err := checkDepth(data); err != nil {
+	if err := checkShape(data); err != nil {
 		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -51,14 +51,26 @@ func Check(data []byte) error {
 	return nil
 }
 
-// checkDepth counts brackets outside strings. It runs before the decoder and
-// neither allocates nor recurses.
-func checkDepth(data []byte) error {
+// checkShape counts brackets outside strings, and refuses escapes of lone
+// surrogates inside: decoders make U+FFFD of them, so two different texts would
+// decode to the same string. It runs before the decoder and neither allocates
+// nor recurses.
+func checkShape(data []byte) error {
 	depth, inString := 0, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case inString && c == '\\':
-			i++
+			switch surrogate(data[i:]) {
+			case high:
+				if i += 6; surrogate(data[min(i, len(data)):]) != low {
+					return ErrEncoding
+				}
+				i += 5
+			case low:
+				return ErrEncoding
+			default:
+				i++
+			}
 		case c == '"':
 			inString = !inString
 		case inString:
@@ -83,7 +95,7 @@ func checkMembers(decoder *json.Decoder) error {
 	}
 	delimiter, ok := token.(json.Delim)
 	if !ok {
-		return checkString(token)
+		return nil
 	}
 	seen := map[string]bool{}
 	for decoder.More() {
@@ -91,9 +103,6 @@ func checkMembers(decoder *json.Decoder) error {
 			name, err := decoder.Token()
 			if err != nil {
 				return ErrSyntax
-			}
-			if err := checkString(name); err != nil {
-				return err
 			}
 			key := fold(name.(string))
 			if seen[key] {
@@ -122,11 +131,23 @@ func fold(name string) string {
 	}, name)
 }
 
-// checkString refuses U+FFFD, which is what the decoder makes of a lone
-// surrogate: two different texts must not decode to the same string.
-func checkString(token json.Token) error {
-	if text, ok := token.(string); ok && strings.ContainsRune(text, utf8.RuneError) {
-		return ErrEncoding
+// Halves of a surrogate pair (RFC 8259 §7).
+const (
+	none = iota
+	high
+	low
+)
+
+// surrogate tells which half the escape is that data begins with, if any.
+func surrogate(data []byte) int {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' || data[2]|0x20 != 'd' {
+		return none
 	}
-	return nil
+	switch c := data[3] | 0x20; {
+	case c == '8' || c == '9' || c == 'a' || c == 'b':
+		return high
+	case c >= 'c' && c <= 'f':
+		return low
+	}
+	return none
 }
