@@ -60,6 +60,9 @@ type Minted struct {
 
 // Mint makes a token.
 func (m *Minter) Mint(ctx context.Context, g Grant) (*Minted, error) {
+	if len(g.Audience) == 0 || len(g.Scopes) == 0 {
+		return nil, errors.New("an access token has an audience and a scope") // RFC 9068 §2.2, and ours
+	}
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, err

@@ -44,8 +44,8 @@ func TestMembersOfIssuedTokens(t *testing.T) {
 	}{
 		{"an exchange", exchanged(), []string{"integrator_id", "lock_holder_ids", "subject", "subject_issuer"}},
 		{"an exchange without lock holders", without(func(g *accesstoken.Grant) { g.LockHolderIDs = nil }), []string{"integrator_id", "subject", "subject_issuer"}},
-		{"client credentials of an integrator", accesstoken.Grant{Subject: "app", ClientID: "app", IntegratorID: "acme", Audience: []string{"x"}}, []string{"integrator_id"}},
-		{"client credentials of the operator", accesstoken.Grant{Subject: "app", ClientID: "app", Audience: []string{"x"}}, nil},
+		{"client credentials of an integrator", accesstoken.Grant{Subject: "app", ClientID: "app", IntegratorID: "acme", Audience: []string{"x"}, Scopes: []string{"a"}}, []string{"integrator_id"}},
+		{"client credentials of the operator", accesstoken.Grant{Subject: "app", ClientID: "app", Audience: []string{"x"}, Scopes: []string{"a"}}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, claims := mint(t, test.grant)

@@ -60,7 +60,7 @@ func (c *Claims) Generations() grants.Generations {
 
 // HasScope tells whether the token holds a scope.
 func (c *Claims) HasScope(scope string) bool {
-	return slices.Contains(strings.Split(c.Scope, " "), scope)
+	return scope != "" && slices.Contains(strings.Split(c.Scope, " "), scope)
 }
 
 // Exchanged tells whether the token came out of an exchange.

@@ -29,19 +29,30 @@ func (c *Claims) At(path string) json.RawMessage {
 	if !strings.HasPrefix(path, "/") {
 		return c.members[path]
 	}
-	members := c.members
-	steps := strings.Split(path[1:], "/")
-	for i, step := range steps {
-		value := members[strings.NewReplacer("~1", "/", "~0", "~").Replace(step)]
-		if i == len(steps)-1 {
-			return value
-		}
-		members = nil
-		if json.Unmarshal(value, &members) != nil {
-			return nil
-		}
+	unescape := strings.NewReplacer("~1", "/", "~0", "~")
+	first, rest, more := strings.Cut(path[1:], "/")
+	value := c.members[unescape.Replace(first)]
+	for more && value != nil {
+		var step string
+		step, rest, more = strings.Cut(rest, "/")
+		value = child(value, unescape.Replace(step))
 	}
-	return nil
+	return value
+}
+
+// child gives a member of an object or, by its index, an element of an array
+// (RFC 6901 §4); nil when there is none.
+func child(value json.RawMessage, step string) json.RawMessage {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(value, &members) == nil {
+		return members[step]
+	}
+	var elements []json.RawMessage
+	index, err := strconv.Atoi(step)
+	if err != nil || strconv.Itoa(index) != step || json.Unmarshal(value, &elements) != nil || index < 0 || index >= len(elements) {
+		return nil
+	}
+	return elements[index]
 }
 
 // checkClaims judges every claim that needs no key. now is the caller's clock.

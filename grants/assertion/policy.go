@@ -3,6 +3,7 @@ package assertion
 import (
 	"context"
 	"crypto"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,12 @@ type KeyRef struct {
 	IntegratorID string
 	URL          string
 	Format       string // auto, jwks or pem
+}
+
+// place is the URL for people: a query may hold a password.
+func (r KeyRef) place() string {
+	place, _, _ := strings.Cut(r.URL, "?")
+	return place
 }
 
 // Key is one public key of a key URL.

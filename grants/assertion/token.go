@@ -59,6 +59,9 @@ func (t *Token) checkKind(allowIDToken bool) *grants.Refusal {
 		return grants.RefuseToken(grants.TypNotAllowed, "the typ header says that this token was made for another purpose",
 			"JWT, at+jwt or no typ", t.signed.Type)
 	}
+	if t.has("cnf") { // RFC 9449 §6, RFC 8705 §3: useless without its key, and we would make a bearer token of it
+		return grants.RefuseToken(grants.WrongTokenKind, "this token is bound to a key of its client", "a bearer token", "claim cnf")
+	}
 	if t.has("events") {
 		return grants.RefuseToken(grants.WrongTokenKind, "this is a logout token or a security event token", "an access token", "claim events")
 	}

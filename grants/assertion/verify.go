@@ -51,9 +51,9 @@ func (v *Verifier) checkSignature(ctx context.Context, token *Token, policy *Pol
 	if verifiesWithOneOf(token, keys) {
 		return nil
 	}
-	// Keys without ids cannot show that they were replaced, so a signature that
-	// fails is the only sign of rotation. Named keys need no second look.
-	if keys[0].Unnamed {
+	// Without a key id nothing shows that a key was replaced, so a signature
+	// that fails is the only sign of rotation. Named keys need no second look.
+	if keys[0].Unnamed || query.KeyID == "" {
 		query.Renew = true
 		if keys, refusal = v.candidates(ctx, token, query); refusal != nil {
 			return refusal
@@ -63,7 +63,7 @@ func (v *Verifier) checkSignature(ctx context.Context, token *Token, policy *Pol
 		}
 	}
 	return grants.RefuseToken(grants.SignatureInvalid, "the signature does not verify with the key found at the key URL",
-		"a signature by a key of "+policy.Keys.URL, fmt.Sprintf("kid %q, alg %s", token.KeyID(), token.signed.Algorithm))
+		"a signature by a key of "+policy.Keys.place(), fmt.Sprintf("kid %q, alg %s", token.KeyID(), token.signed.Algorithm))
 }
 
 func verifiesWithOneOf(token *Token, keys []Key) bool {
@@ -81,7 +81,7 @@ func (v *Verifier) candidates(ctx context.Context, token *Token, query KeyQuery)
 	}
 	named := fmt.Sprintf("kid %q", query.KeyID)
 	if len(found) == 0 {
-		return nil, grants.RefuseToken(grants.KeyNotFound, "the key URL has no key for this token", "a key at "+query.Ref.URL, named)
+		return nil, grants.RefuseToken(grants.KeyNotFound, "the key URL has no key for this token", "a key at "+query.Ref.place(), named)
 	}
 	algorithm := token.signed.Algorithm
 	usable := make([]Key, 0, len(found))

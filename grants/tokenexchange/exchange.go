@@ -11,6 +11,13 @@ import (
 	"github.com/cambio-oauth/cambio/grants/permissions"
 )
 
+// keysTimeout bounds all the waiting for keys of one request.
+const keysTimeout = 5 * time.Second
+
+// MaxKeyURLs is how many key URLs of one integrator and issuer are tried for
+// one token.
+const MaxKeyURLs = 4
+
 // Exchanger decides about token exchanges.
 type Exchanger struct {
 	Issuer      string // ours: its tokens are never subject tokens
@@ -56,11 +63,12 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision)
 	if refusal != nil {
 		return refusal
 	}
+	decision.IntegratorID = policies[0].IntegratorID // whom a refusal concerns, too
 	policy, claims, refusal := x.verify(ctx, token, policies, r.SubjectTokenType)
 	if refusal != nil {
 		return refusal
 	}
-	decision.IntegratorID, decision.Subject = policy.IntegratorID, claims.Subject
+	decision.Subject = claims.Subject
 	decision.Generations.Integrator = policy.IntegratorGeneration
 	if r.Client == nil {
 		decision.ClientID = policy.IntegratorID
@@ -101,12 +109,17 @@ func checkRequest(r Request) *grants.Refusal {
 func (x *Exchanger) policies(ctx context.Context, client *grants.Client, token *assertion.Token) ([]Policy, *grants.Refusal) {
 	var policies []Policy
 	var err error
+	foreign := func(p Policy) bool { return !intersect(p.Audiences, token.Audience) }
 	if client != nil {
+		if client.IntegratorDisabled {
+			return nil, refuseDisabled()
+		}
 		policies, err = x.Policies.ForIntegrator(ctx, client.IntegratorID, token.Issuer)
+		foreign = func(p Policy) bool { return p.IntegratorID != client.IntegratorID } // whatever the port gives
 	} else {
 		policies, err = x.Policies.Clientless(ctx, token.Issuer)
-		policies = slices.DeleteFunc(slices.Clone(policies), func(p Policy) bool { return !intersect(p.Audiences, token.Audience) })
 	}
+	policies = slices.DeleteFunc(slices.Clone(policies), foreign)
 	switch {
 	case err != nil:
 		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the configuration cannot be read at the moment", err)
@@ -116,9 +129,14 @@ func (x *Exchanger) policies(ctx context.Context, client *grants.Client, token *
 	case client == nil && slices.ContainsFunc(policies, func(p Policy) bool { return p.IntegratorID != policies[0].IntegratorID }):
 		return nil, grants.RefuseToken(grants.IssuerUnknown, "more than one integrator could be meant", "one", "several")
 	case policies[0].IntegratorDisabled:
-		return nil, grants.RefuseToken(grants.IntegratorDisabled, "this integrator is disabled", "an active integrator", "a disabled one")
+		return nil, refuseDisabled()
 	}
-	return policies, nil
+	// Each may cost a fetch.
+	return policies[:min(len(policies), MaxKeyURLs)], nil
+}
+
+func refuseDisabled() *grants.Refusal {
+	return grants.RefuseToken(grants.IntegratorDisabled, "this integrator is disabled", "an active integrator", "a disabled one")
 }
 
 func intersect(a, b []string) bool {
@@ -130,6 +148,8 @@ func intersect(a, b []string) bool {
 // "try again later" outweighs one that says "invalid": it might have been
 // accepted.
 func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies []Policy, tokenType string) (*Policy, *assertion.Claims, *grants.Refusal) {
+	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
+	defer cancel()
 	var worst *grants.Refusal
 	for i := range policies {
 		policy := &policies[i]
@@ -170,6 +190,7 @@ func grant(decision *Decision, r Request, policy *Policy, claims *assertion.Clai
 	if r.Client != nil {
 		allowed = r.Client.Scopes
 	}
+	converted := len(granted)
 	if granted, refusal = permissions.Limit(granted, allowed, r.Scopes); refusal != nil {
 		return refusal
 	}
@@ -180,14 +201,17 @@ func grant(decision *Decision, r Request, policy *Policy, claims *assertion.Clai
 		}
 	}
 	if len(decision.Scopes) == 0 {
-		return grants.Refuse(grants.InvalidScope, "no scope is left to grant: %s", emptyBecause(entries, dropped, claim))
+		return grants.Refuse(grants.InvalidScope, "no scope is left to grant: %s", emptyBecause(entries, dropped, claim, converted))
 	}
 	return grants.CheckGranted(decision.Scopes)
 }
 
-func emptyBecause(entries []string, dropped []permissions.Dropped, claim string) string {
-	if len(entries) == 0 {
+func emptyBecause(entries []string, dropped []permissions.Dropped, claim string, converted int) string {
+	switch {
+	case len(entries) == 0:
 		return "the claim " + claim + " of the subject token is missing or empty"
+	case converted > 0:
+		return "the client's scope holds none of the permissions that were left"
 	}
 	reasons := map[string]bool{}
 	for _, d := range dropped {
@@ -198,9 +222,6 @@ func emptyBecause(entries []string, dropped []permissions.Dropped, claim string)
 		if reasons[reason] {
 			list = append(list, reason)
 		}
-	}
-	if len(list) == 0 {
-		return "the client's scope holds none of the permissions"
 	}
 	return "the permissions were dropped (" + strings.Join(list, ", ") + ")"
 }

@@ -122,10 +122,10 @@ func asFositeError(err error) error {
 		return err
 	}
 	status, description := 400, refusal.Description
-	if refusal.Code == grants.TemporarilyUnavailable {
-		status = 503
-	}
-	if refusal.Reason != "" {
+	switch {
+	case refusal.Code == grants.TemporarilyUnavailable:
+		status, description = 503, "the request cannot be judged at the moment: try again"
+	case refusal.Reason != "":
 		description = "the subject token was not accepted"
 	}
 	answer := &fosite.RFC6749Error{ErrorField: string(refusal.Code), DescriptionField: description, CodeField: status}

@@ -36,7 +36,7 @@ func TestRefusalsReachFositesWriter(t *testing.T) {
 		{"of the target", grants.Refuse(grants.InvalidTarget, "not registered"), 400,
 			`{"error":"invalid_target","error_description":"not registered"}`},
 		{"for a failure of ours", grants.Unavailable("", "try again later", cause), 503,
-			`{"error":"temporarily_unavailable","error_description":"try again later"}`},
+			`{"error":"temporarily_unavailable","error_description":"the request cannot be judged at the moment: try again"}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newServer()

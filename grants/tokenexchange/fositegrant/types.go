@@ -19,6 +19,7 @@ type (
 	Trust      = assertion.Policy
 	Key        = assertion.Key
 	KeyQuery   = assertion.KeyQuery
+	KeyRef     = assertion.KeyRef
 	KeysFunc   = assertion.KeysFunc
 	Identifier = permissions.Identifier
 )
