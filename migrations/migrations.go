@@ -74,7 +74,9 @@ func provider(db *sql.DB, dialect Dialect) (*goose.Provider, error) {
 	if dialect == SQLite {
 		return goose.NewProvider(goose.DialectSQLite3, db, history)
 	}
-	locker, err := lock.NewPostgresSessionLocker()
+	// A replica that finds the lock taken looks again every second, for as
+	// long as a migration may take.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 900))
 	if err != nil {
 		return nil, err
 	}
