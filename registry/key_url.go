@@ -28,7 +28,9 @@ func Algorithms() []string {
 func (k *KeyURL) Validate() error {
 	var faults Invalid
 	// Not "must be a URL": some providers' issuers are bare names.
-	faults.Add(validAudience(k.Issuer), "/issuer", "invalid", "want the iss claim exactly: 1 to 512 bytes of printable ASCII without spaces")
+	// "#" stands between issuer and subject in the tokens we issue.
+	faults.Add(validAudience(k.Issuer) && !strings.Contains(k.Issuer, "#"), "/issuer", "invalid",
+		"want the iss claim exactly: 1 to 512 bytes of printable ASCII without spaces and #")
 	faults.Add(slices.Contains([]string{FormatAuto, FormatJWKS, FormatPEM}, k.Format), "/format", "invalid", "want auto, jwks or pem")
 	known := !slices.ContainsFunc(k.Algorithms, func(a string) bool { return !slices.Contains(Algorithms(), a) })
 	faults.Add(len(k.Algorithms) > 0 && known && unique(k.Algorithms), "/algorithms", "invalid", "want one or more of "+strings.Join(Algorithms(), " "))
@@ -38,4 +40,21 @@ func (k *KeyURL) Validate() error {
 	faults.Add(k.MaxLifetime >= time.Second && k.MaxLifetime <= MaxMaxLifetime, "/max_lifetime", "invalid", "want 1 to 31622400 seconds")
 	faults.checkStatus(k.Status)
 	return faults.Err()
+}
+
+// Bounds of how many key URLs an integrator may have. Each one for an issuer
+// may cost a fetch before a token is refused.
+const (
+	MaxKeyURLs          = 64
+	MaxKeyURLsPerIssuer = 4
+)
+
+// KeyURLTerms are what a key URL is stored under besides its own members.
+type KeyURLTerms struct {
+	// Audiences are the server's: what a key URL without its own accepts.
+	Audiences []string
+	// SharedIssuer lets the issuer be one that another integrator has
+	// registered: operators know when two share a provider. Anybody else
+	// could otherwise take an issuer's name, and with it its users' subjects.
+	SharedIssuer bool
 }

@@ -139,8 +139,9 @@ func (s *Store) DeleteClient(ctx context.Context, integratorID, clientID string)
 
 // EnsureOperator makes the operator's client be as c says, in particular have
 // exactly its secrets, and changes nothing when it already is. Another secret
-// kills the tokens that were got with the old one. It refuses the client_id of
-// anybody else.
+// kills the tokens that were got with the old one, and another client_id the
+// client that was the operator's before. It refuses the client_id of anybody
+// else.
 func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 	unchanged, err := s.operatorIs(ctx, c)
 	if err != nil || unchanged {
@@ -148,6 +149,11 @@ func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 	}
 	err = s.change(ctx, func(tx *gorm.DB) error {
 		if err := tx.Exec("DELETE FROM client_secrets WHERE client_id = ?", c.ClientID).Error; err != nil {
+			return err
+		}
+		err := tx.Exec("UPDATE clients SET status = 'disabled', generation = generation + 1 WHERE owner = ? AND client_id <> ? AND status = 'active'",
+			string(registry.OwnerOperator), c.ClientID).Error
+		if err != nil {
 			return err
 		}
 		row, err := take[clientRow](tx, "client_id = ?", c.ClientID)
@@ -179,9 +185,12 @@ func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 }
 
 func (s *Store) operatorIs(ctx context.Context, c *registry.Client) (bool, error) {
-	var n int64
-	err := s.reader.WithContext(ctx).Raw(`SELECT COUNT(*) FROM clients c JOIN client_secrets s ON s.client_id = c.client_id
-		WHERE c.client_id = ? AND c.owner = ? AND c.status = ? AND c.scopes = ? AND s.hash = ? AND s.expires_at = 0`,
-		c.ClientID, string(registry.OwnerOperator), string(c.Status), optionalList(c.Scopes), c.Secrets[0].Hash).Scan(&n).Error
-	return n == 1, translate(err)
+	var found struct{ Same, Active int64 }
+	err := s.reader.WithContext(ctx).Raw(`SELECT
+		(SELECT COUNT(*) FROM clients c JOIN client_secrets s ON s.client_id = c.client_id
+			WHERE c.client_id = ? AND c.owner = ? AND c.status = ? AND c.scopes = ? AND s.hash = ? AND s.expires_at = 0) AS same,
+		(SELECT COUNT(*) FROM clients WHERE owner = ? AND status = 'active') AS active`,
+		c.ClientID, string(registry.OwnerOperator), string(c.Status), optionalList(c.Scopes), c.Secrets[0].Hash,
+		string(registry.OwnerOperator)).Scan(&found).Error
+	return found.Same == 1 && found.Active == 1, translate(err)
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +17,8 @@ import (
 
 // Bounds of the configuration in memory.
 const (
-	pollInterval = time.Second
+	// PollInterval is how often the counter of changes wants to be looked at.
+	PollInterval = time.Second
 	// MaxStaleness is how long a replica that cannot reach the database goes on
 	// with what it knows. After that it says that it does not know.
 	MaxStaleness = 4 * time.Second
@@ -28,10 +28,10 @@ const (
 var ErrOutdated = errors.New("the configuration could not be read from the database lately")
 
 // Directory is the configuration in memory: one immutable snapshot, swapped
-// whole when the counter of changes has moved.
+// whole when the counter of changes has moved. Somebody has to call Refresh
+// every PollInterval.
 type Directory struct {
 	store   *Store
-	log     *slog.Logger
 	flight  singleflight.Group
 	current atomic.Pointer[view]
 }
@@ -43,25 +43,9 @@ type view struct {
 }
 
 // NewDirectory loads the configuration.
-func NewDirectory(ctx context.Context, store *Store, log *slog.Logger) (*Directory, error) {
-	directory := &Directory{store: store, log: log}
+func NewDirectory(ctx context.Context, store *Store) (*Directory, error) {
+	directory := &Directory{store: store}
 	return directory, directory.Refresh(ctx)
-}
-
-// Run watches the counter of changes until ctx ends.
-func (d *Directory) Run(ctx context.Context) {
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if err := d.Refresh(ctx); err != nil && ctx.Err() == nil {
-				d.log.Error("configuration could not be read", "error", err)
-			}
-		}
-	}
 }
 
 // Snapshot gives the configuration, or ErrOutdated: a replica that lost the
@@ -74,14 +58,12 @@ func (d *Directory) Snapshot() (*registry.Snapshot, error) {
 	return v.snapshot, nil
 }
 
-// Confirmed gives the configuration as of at most maxAge ago. It is for what
-// was not found: it may have been created on another replica a moment ago, and
-// a database that cannot be asked must not make it "unknown".
-func (d *Directory) Confirmed(ctx context.Context, maxAge time.Duration) (*registry.Snapshot, error) {
-	if d.store.now().Sub(d.current.Load().confirmedAt) > maxAge {
-		if err := d.Refresh(ctx); err != nil {
-			return nil, err
-		}
+// Confirmed gives the configuration as of now. It is for what was not found:
+// it may have been created on another replica a moment ago, and a database that
+// cannot be asked must not make it "unknown".
+func (d *Directory) Confirmed(ctx context.Context) (*registry.Snapshot, error) {
+	if err := d.Refresh(ctx); err != nil {
+		return nil, err
 	}
 	return d.current.Load().snapshot, nil
 }
@@ -151,10 +133,14 @@ func readContents(tx *gorm.DB, c *registry.Contents) error {
 	var holders []lockHolderRow
 	var links []linkRow
 	var servers []resourceServerRow
-	for _, rows := range []any{&integrators, &keyURLs, &clients, &secrets, &holders, &links, &servers} {
+	for _, rows := range []any{&integrators, &clients, &secrets, &holders, &links, &servers} {
 		if err := tx.Find(rows).Error; err != nil {
 			return fmt.Errorf("read %T: %w", rows, err)
 		}
+	}
+	// Of several key URLs for one issuer the oldest is tried first, always.
+	if err := tx.Order("id").Find(&keyURLs).Error; err != nil {
+		return fmt.Errorf("read key URLs: %w", err)
 	}
 	c.Integrators = convertAll(integrators, integratorRow.integrator)
 	c.KeyURLs = convertAll(keyURLs, keyURLRow.keyURL)

@@ -62,15 +62,21 @@ type ExchangeLog struct {
 	log   *slog.Logger
 
 	mu      sync.Mutex
-	refused map[string]*rate.Limiter // by integrator; as many as there are integrators
+	refused map[quota]*rate.Limiter // twice as many as there are integrators
 
 	queue chan exchangeRow
 	done  chan struct{}
 }
 
+// quota is whose refused attempts are counted together.
+type quota struct {
+	integratorID string
+	strangers    bool
+}
+
 // NewExchangeLog starts a log. Close it to write what it still holds.
 func NewExchangeLog(store *Store, mode LogMode, log *slog.Logger) *ExchangeLog {
-	l := &ExchangeLog{store: store, mode: mode, log: log, refused: map[string]*rate.Limiter{}, done: make(chan struct{})}
+	l := &ExchangeLog{store: store, mode: mode, log: log, refused: map[quota]*rate.Limiter{}, done: make(chan struct{})}
 	if mode != LogAsync {
 		close(l.done)
 		return l
@@ -82,9 +88,10 @@ func NewExchangeLog(store *Store, mode LogMode, log *slog.Logger) *ExchangeLog {
 
 // Record records an attempt. In mode durable nil means that it is committed.
 // Of refused attempts an integrator has a quota; past it they are only counted
-// in the metrics, so that garbage cannot fill the disk.
-func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange) error {
-	if l.mode == LogOff || (e.Result != registry.ResultGranted && !l.mayRecordRefusal(e.IntegratorID)) {
+// in the metrics, so that garbage cannot fill the disk. What strangers try at
+// an integrator has a quota of its own, so that they cannot use up the other.
+func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange, stranger bool) error {
+	if l.mode == LogOff || (e.Result != registry.ResultGranted && !l.mayRecordRefusal(quota{e.IntegratorID, stranger})) {
 		return nil
 	}
 	row, err := newExchangeRow(e)
@@ -121,13 +128,13 @@ func newExchangeRow(e registry.Exchange) (exchangeRow, error) {
 	}, nil
 }
 
-func (l *ExchangeLog) mayRecordRefusal(integratorID string) bool {
+func (l *ExchangeLog) mayRecordRefusal(q quota) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limiter, ok := l.refused[integratorID]
+	limiter, ok := l.refused[q]
 	if !ok {
 		limiter = rate.NewLimiter(refusedPerSecond, refusedBurst)
-		l.refused[integratorID] = limiter
+		l.refused[q] = limiter
 	}
 	return limiter.Allow()
 }

@@ -36,9 +36,10 @@ func (r keyURLRow) keyURL() registry.KeyURL {
 	}
 }
 
-// CreateKeyURL stores a new key URL. fallback are the server's audiences,
-// which a key URL without its own accepts.
-func (s *Store) CreateKeyURL(ctx context.Context, k *registry.KeyURL, fallback []string) error {
+// CreateKeyURL stores a new key URL. ErrConflict: it exists, there are too many
+// for its integrator or issuer, or another integrator has the issuer, or the
+// audience of a clientless one.
+func (s *Store) CreateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 	head, err := s.begin(&k.Object)
 	if err != nil {
 		return err
@@ -53,19 +54,61 @@ func (s *Store) CreateKeyURL(ctx context.Context, k *registry.KeyURL, fallback [
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
-		return reserve(tx, k.IntegratorID, fallback)
+		return settle(tx, k, terms)
+	})
+}
+
+// settle holds a key URL that was just written against all others. Changes
+// come one after the other, so what it reads stays true.
+func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
+	var counts struct{ Own, SameIssuer, Foreign int64 }
+	err := tx.Raw(`SELECT
+		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ?) AS own,
+		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ?) AS same_issuer,
+		(SELECT COUNT(*) FROM key_urls WHERE integrator_id <> ? AND issuer = ?) AS "foreign"`,
+		k.IntegratorID, k.IntegratorID, k.Issuer, k.IntegratorID, k.Issuer).Scan(&counts).Error
+	if err != nil {
+		return err
+	}
+	if counts.Own > registry.MaxKeyURLs || counts.SameIssuer > registry.MaxKeyURLsPerIssuer || counts.Foreign > 0 && !terms.SharedIssuer {
+		return registry.ErrConflict
+	}
+	return reserve(tx, k.IntegratorID, terms.Audiences)
+}
+
+// ReserveAudiences makes the reservations of clientless key URLs without their
+// own audiences again, for a server whose audiences may be others than before.
+func (s *Store) ReserveAudiences(ctx context.Context, fallback []string) error {
+	var integrators []string
+	err := s.reader.WithContext(ctx).Raw("SELECT DISTINCT integrator_id FROM key_urls WHERE clientless = ? AND audiences = ?", true, list(nil)).Scan(&integrators).Error
+	if err != nil || len(integrators) == 0 {
+		return translate(err)
+	}
+	return s.change(ctx, func(tx *gorm.DB) error {
+		for _, integratorID := range integrators { // first all away, or they would be in each other's way
+			if err := tx.Exec("DELETE FROM clientless_audiences WHERE integrator_id = ?", integratorID).Error; err != nil {
+				return err
+			}
+		}
+		for _, integratorID := range integrators {
+			if err := reserve(tx, integratorID, fallback); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
 // reserve makes issuer and audience of an integrator's clientless key URLs its
-// own. The primary key refuses what another integrator has; key URLs of one
-// integrator may share, for its tokens are the same integrator's either way.
+// own, also while they are disabled. The primary key refuses what another
+// integrator has; key URLs of one integrator may share, for its tokens are the
+// same integrator's either way.
 func reserve(tx *gorm.DB, integratorID string, fallback []string) error {
 	if err := tx.Exec("DELETE FROM clientless_audiences WHERE integrator_id = ?", integratorID).Error; err != nil {
 		return err
 	}
 	var rows []keyURLRow
-	err := tx.Where("integrator_id = ? AND clientless = ? AND status = ?", integratorID, true, string(registry.Active)).Find(&rows).Error
+	err := tx.Where("integrator_id = ? AND clientless = ?", integratorID, true).Find(&rows).Error
 	if err != nil {
 		return err
 	}
@@ -105,8 +148,8 @@ func (s *Store) KeyURLs(ctx context.Context, integratorID string, page registry.
 	return find(s.reader.WithContext(ctx), page, keyURLRow.keyURL, "integrator_id = ?", integratorID)
 }
 
-// UpdateKeyURL stores a changed key URL; fallback as in CreateKeyURL.
-func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, fallback []string) error {
+// UpdateKeyURL stores a changed key URL; ErrConflict as of CreateKeyURL.
+func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
 		err := s.update(tx, "key_urls", &k.Object, map[string]any{
 			"issuer": k.Issuer, "url": k.URL, "format": k.Format,
@@ -117,16 +160,16 @@ func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, fallback [
 		if err != nil {
 			return err
 		}
-		return reserve(tx, k.IntegratorID, fallback)
+		return settle(tx, k, terms)
 	})
 }
 
-// DeleteKeyURL deletes a key URL of an integrator; fallback as in CreateKeyURL.
-func (s *Store) DeleteKeyURL(ctx context.Context, integratorID, id string, fallback []string) error {
+// DeleteKeyURL deletes a key URL of an integrator.
+func (s *Store) DeleteKeyURL(ctx context.Context, integratorID, id string, terms registry.KeyURLTerms) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
 		if err := remove(tx, "key_urls", "integrator_id = ? AND id = ?", integratorID, id); err != nil {
 			return err
 		}
-		return reserve(tx, integratorID, fallback)
+		return reserve(tx, integratorID, terms.Audiences)
 	})
 }

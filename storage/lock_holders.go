@@ -2,10 +2,12 @@ package storage
 
 import (
 	"context"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/cambio-oauth/cambio/grants/permissions"
 	"github.com/cambio-oauth/cambio/registry"
 )
 
@@ -65,9 +67,18 @@ func (s *Store) LockHolders(ctx context.Context, page registry.Page) ([]registry
 	return find(s.reader.WithContext(ctx), page, lockHolderRow.lockHolder, "1 = 1")
 }
 
-// UpdateLockHolder stores a changed lock holder.
+// UpdateLockHolder stores a changed lock holder. Clients lose its old scope.
 func (s *Store) UpdateLockHolder(ctx context.Context, h *registry.LockHolder) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
+		was, err := take[lockHolderRow](tx, "id = ?", h.ID)
+		if err != nil {
+			return err
+		}
+		if was.scope() != lockHolderScope(*h) {
+			if err := withdraw(tx, "1 = 1", was.scope()); err != nil {
+				return err
+			}
+		}
 		return s.update(tx, "lock_holders", &h.Object, map[string]any{
 			"name": h.Name, "country_iso": h.CountryISO,
 			"organization_id": h.OrganizationID, "organization_id_suffix": h.OrganizationIDSuffix,
@@ -75,9 +86,45 @@ func (s *Store) UpdateLockHolder(ctx context.Context, h *registry.LockHolder) er
 	})
 }
 
-// DeleteLockHolder deletes a lock holder and its links.
+// DeleteLockHolder deletes a lock holder and its links. Clients lose its scope.
 func (s *Store) DeleteLockHolder(ctx context.Context, id string) error {
-	return s.change(ctx, func(tx *gorm.DB) error { return remove(tx, "lock_holders", "id = ?", id) })
+	return s.change(ctx, func(tx *gorm.DB) error {
+		was, err := take[lockHolderRow](tx, "id = ?", id)
+		if err != nil {
+			return err
+		}
+		if err := withdraw(tx, "1 = 1", was.scope()); err != nil {
+			return err
+		}
+		return remove(tx, "lock_holders", "id = ?", id)
+	})
+}
+
+func lockHolderScope(h registry.LockHolder) string {
+	return permissions.Identifier{CountryISO: h.CountryISO, OrganizationID: h.OrganizationID, OrganizationIDSuffix: h.OrganizationIDSuffix}.String()
+}
+
+func (r lockHolderRow) scope() string { return lockHolderScope(r.lockHolder()) }
+
+// withdraw takes a scope from the clients that a condition names: client
+// credentials would otherwise go on granting what the integrator has lost. A
+// client whose last scope it was may do nothing, which is not "no limit".
+func withdraw(tx *gorm.DB, condition string, scope string, args ...any) error {
+	var rows []clientRow
+	if err := tx.Where("owner = 'integrator' AND scopes LIKE ?", "%"+scope+"%").Where(condition, args...).Find(&rows).Error; err != nil {
+		return err
+	}
+	for _, row := range rows {
+		kept := slices.DeleteFunc(slices.Clone([]string(row.Scopes)), func(s string) bool { return s == scope })
+		if len(kept) == len(row.Scopes) {
+			continue
+		}
+		err := tx.Exec("UPDATE clients SET scopes = ?, generation = generation + 1, revision = revision + 1 WHERE id = ?", list(kept), row.Object.ID).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // LinkedLockHolder reads a lock holder that an integrator manages.
@@ -105,9 +152,17 @@ func (s *Store) Link(ctx context.Context, link registry.Link) error {
 	})
 }
 
-// Unlink takes a lock holder from an integrator.
+// Unlink takes a lock holder from an integrator, and its scope from the
+// integrator's clients.
 func (s *Store) Unlink(ctx context.Context, link registry.Link) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
+		was, err := take[lockHolderRow](tx, "id = ?", link.LockHolderID)
+		if err != nil {
+			return err
+		}
+		if err := withdraw(tx, "integrator_id = ?", was.scope(), link.IntegratorID); err != nil {
+			return err
+		}
 		return remove(tx, "lock_holder_links", "integrator_id = ? AND lock_holder_id = ?", link.IntegratorID, link.LockHolderID)
 	})
 }

@@ -192,6 +192,25 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Settings tells the settings that durability hangs on, as the connection that
+// writes has them.
+func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
+	names := []string{"journal_mode", "synchronous", "foreign_keys"}
+	statement := "PRAGMA "
+	if s.dialect == migrations.Postgres {
+		names, statement = []string{"fsync", "synchronous_commit", "full_page_writes"}, "SHOW "
+	}
+	settings := map[string]string{}
+	for _, name := range names {
+		var value string
+		if err := s.pools[0].QueryRowContext(ctx, statement+name).Scan(&value); err != nil {
+			return nil, err
+		}
+		settings[name] = value
+	}
+	return settings, nil
+}
+
 // Close closes all connections.
 func (s *Store) Close() error {
 	var failures []error
