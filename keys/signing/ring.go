@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -21,10 +20,11 @@ const (
 	// Retain is how long a retired key still verifies: longer than any token
 	// lives.
 	Retain = 25 * time.Hour
-	// reloadEvery is how soon a replica learns of a rotation by another; an
-	// unknown key id makes it look at once, but not more often than reloadPause.
-	reloadEvery = 5 * time.Second
-	reloadPause = time.Second
+	// ReloadInterval is how often the rows want to be read again, to learn of a
+	// rotation by another replica. An unknown key id makes the ring look at
+	// once, but not more often than reloadPause.
+	ReloadInterval = 5 * time.Second
+	reloadPause    = time.Second
 )
 
 // Store keeps the rows of the ring.
@@ -40,10 +40,9 @@ type Config struct {
 	Sealer    *Sealer
 	Algorithm string // of new tokens: ES256, RS256 or EdDSA
 	Now       func() time.Time
-	Log       *slog.Logger
 }
 
-// Ring is the key ring.
+// Ring is the key ring. Somebody has to call Reload every ReloadInterval.
 type Ring struct {
 	config Config
 	flight singleflight.Group
@@ -83,22 +82,6 @@ func Open(ctx context.Context, config Config) (*Ring, error) {
 		}
 		if err := config.Store.AddSigningKey(ctx, row); err != nil && !errors.Is(err, registry.ErrConflict) {
 			return nil, fmt.Errorf("store a new signing key: %w", err)
-		}
-	}
-}
-
-// Run reloads the ring until ctx ends.
-func (r *Ring) Run(ctx context.Context) {
-	ticker := time.NewTicker(reloadEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if err := r.Reload(ctx); err != nil && ctx.Err() == nil {
-				r.config.Log.Error("signing keys could not be read", "error", err)
-			}
 		}
 	}
 }
