@@ -48,12 +48,12 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Val
 	if presented == nil {
 		return nil, grants.Refuse(grants.InvalidClient, "client authentication is required")
 	}
-	client, err := s.config.Clients.Client(ctx, presented.clientID)
+	client, proven, err := s.config.Clients.Find(ctx, presented.clientID, func(c *Client) bool { return s.proves(c, presented) })
 	if err != nil {
 		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the client cannot be looked up at the moment", err)
 	}
 	note.client = client
-	if !s.proves(client, presented) {
+	if !proven {
 		return nil, grants.Refuse(grants.InvalidClient, "client authentication failed")
 	}
 	note.verified = !client.Public

@@ -8,10 +8,10 @@ import (
 // preflight answers every origin: which client a request will name is not
 // known before the request. Whether the page may read the answer is decided by
 // allowOrigin, on the answer itself.
-func preflight(w http.ResponseWriter, event *Event) {
+func preflight(w http.ResponseWriter, event *Event, methods string) {
 	header := w.Header()
 	header.Set("Access-Control-Allow-Origin", "*")
-	header.Set("Access-Control-Allow-Methods", http.MethodPost)
+	header.Set("Access-Control-Allow-Methods", methods)
 	header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 	header.Set("Access-Control-Max-Age", "600")
 	event.Status = http.StatusNoContent

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -67,6 +68,11 @@ func formOfJSON(body []byte) (url.Values, *grants.Refusal) {
 		return nil, grants.Refuse(grants.InvalidRequest, "the body is not one well-formed JSON object in which every member stands once")
 	}
 	form := url.Values{}
+	for _, name := range misspelt() {
+		if _, ok := members[name]; ok {
+			form.Set(name, "")
+		}
+	}
 	for _, name := range dialectParameters() {
 		raw, ok := members[name]
 		if !ok || string(raw) == "null" {
@@ -94,16 +100,18 @@ func formOfJSON(body []byte) (url.Values, *grants.Refusal) {
 	return form, nil
 }
 
-// stringArray is strict where encoding/json is not: null is no string.
+// stringArray is strict where encoding/json is not: null is no string. It ends
+// at the first element that is none.
 func stringArray(raw json.RawMessage) ([]string, bool) {
-	var entries []any
-	if json.Unmarshal(raw, &entries) != nil {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	if token, err := decoder.Token(); err != nil || token != json.Delim('[') {
 		return nil, false
 	}
-	values := make([]string, 0, len(entries))
-	for _, entry := range entries {
-		text, ok := entry.(string)
-		if !ok {
+	values := []string{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		text, ok := token.(string)
+		if err != nil || !ok {
 			return nil, false
 		}
 		values = append(values, text)
@@ -119,9 +127,20 @@ func dialectParameters() []string {
 	}
 }
 
+// misspelt are names that this dialect never had. Ignoring them would turn a
+// request with credentials into one without a client.
+func misspelt() []string {
+	return []string{"clientId", "clientSecret", "clientAssertion", "actorToken"}
+}
+
 // translateDialect gives parameters their names of the RFCs. Both spellings at
 // once are an error: one of them would be ignored, and nobody knows which.
 func translateDialect(form url.Values) *grants.Refusal {
+	for _, name := range misspelt() {
+		if form.Has(name) {
+			return grants.Refuse(grants.InvalidRequest, "%s is not a parameter: only subjectToken has a spelling of its own", name)
+		}
+	}
 	for spelling, name := range map[string]string{"grant": "grant_type", "subjectToken": "subject_token"} {
 		if value := form.Get(spelling); value != "" {
 			if form.Get(name) != "" {

@@ -17,7 +17,7 @@ func (s *Server) door(endpoint string, cors bool, next handle) http.Handler {
 	return s.watched(endpoint, func(w http.ResponseWriter, r *http.Request, event *Event) {
 		switch {
 		case r.Method == http.MethodOptions && cors:
-			preflight(w, event)
+			preflight(w, event, http.MethodPost)
 		case r.Method != http.MethodPost:
 			// RFC 6749 §3.2, RFC 7662 §2.1, RFC 7009 §2.1.
 			s.refuseMethod(w, event, http.MethodPost)
@@ -30,6 +30,10 @@ func (s *Server) door(endpoint string, cors bool, next handle) http.Handler {
 // document makes an endpoint that anybody may read from anywhere.
 func (s *Server) document(endpoint string, next handle) http.Handler {
 	return s.watched(endpoint, func(w http.ResponseWriter, r *http.Request, event *Event) {
+		if r.Method == http.MethodOptions {
+			preflight(w, event, "GET, HEAD")
+			return
+		}
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			s.refuseMethod(w, event, "GET, HEAD")

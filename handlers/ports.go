@@ -39,9 +39,11 @@ type Config struct {
 
 // Clients knows the registered clients.
 type Clients interface {
-	// Client gives a client, nil when there is none of that id or it is
-	// disabled; an error when nobody can tell.
-	Client(ctx context.Context, clientID string) (*Client, error)
+	// Find gives a client, nil when there is none of that id or it is
+	// disabled, and what proves says of it; an error when nobody can tell.
+	// Before it says "no" it makes sure that its knowledge is current, for an
+	// unknown client and for a wrong secret alike.
+	Find(ctx context.Context, clientID string, proves func(*Client) bool) (client *Client, proven bool, err error)
 	// Matches tells whether secret is one of the client's. It takes as long
 	// for a client that does not exist, which is nil.
 	Matches(client *Client, secret string) bool
@@ -72,6 +74,7 @@ type Attempt struct {
 	TokenID      string // jti; empty when refused
 	ExpiresAt    time.Time
 	Refusal      *grants.Refusal // nil when granted
+	Stranger     bool            // whoever tried did not authenticate
 }
 
 // Event is one finished request.

@@ -99,6 +99,7 @@ func asRefusal(err error) *grants.Refusal {
 func (s *Server) attempt(ctx context.Context, grant string, request fosite.AccessRequester) Attempt {
 	attempt := Attempt{At: s.config.Now(), GrantType: grant}
 	note := noteOf(ctx)
+	attempt.Stranger = !note.verified
 	if note.client != nil && note.verified {
 		attempt.ClientID, attempt.IntegratorID = note.client.ID, note.client.IntegratorID
 	}
