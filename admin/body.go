@@ -22,8 +22,12 @@ func readOnly() []string {
 
 // readMembers reads the members of a JSON body.
 func readMembers(w http.ResponseWriter, r *http.Request) (map[string]json.RawMessage, error) {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/json" && (mediaType != "application/merge-patch+json" || r.Method != http.MethodPatch) {
+	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset, named := parameters["charset"]
+	if err != nil || named && !strings.EqualFold(charset, "utf-8") {
+		return nil, errMediaType
+	}
+	if mediaType != "application/json" && (mediaType != "application/merge-patch+json" || r.Method != http.MethodPatch) {
 		return nil, errMediaType
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))

@@ -29,7 +29,7 @@ type keyURLView struct {
 }
 
 func (a *API) keyURLs() collection[registry.KeyURL, keyURLInput] {
-	store, fallback := a.config.Store, a.config.SubjectAudiences
+	store := a.config.Store
 	view := func(k *registry.KeyURL) any { return keyURLView{viewOf(k.Object), keyURLMembers(k)} }
 	return collection[registry.KeyURL, keyURLInput]{
 		path: "/integrators/{integrator}/key-urls",
@@ -59,15 +59,17 @@ func (a *API) keyURLs() collection[registry.KeyURL, keyURLInput] {
 		key:  func(k *registry.KeyURL) (string, *registry.Object) { return k.ID, &k.Object },
 		list: store.KeyURLs,
 		get:  store.KeyURL,
-		create: func(ctx context.Context, _ Caller, k *registry.KeyURL) (any, error) {
-			err := a.service.changed(ctx, store.CreateKeyURL(ctx, k, fallback))
+		create: func(ctx context.Context, caller Caller, k *registry.KeyURL) (any, error) {
+			err := a.service.changed(ctx, store.CreateKeyURL(ctx, k, a.service.terms(caller)))
 			return view(k), err
 		},
-		update: func(ctx context.Context, _ Caller, _, k *registry.KeyURL) error {
-			return a.service.changed(ctx, store.UpdateKeyURL(ctx, k, fallback))
+		update: func(ctx context.Context, caller Caller, was, k *registry.KeyURL) error {
+			terms := a.service.terms(caller)
+			terms.SharedIssuer = terms.SharedIssuer || k.Issuer == was.Issuer // an operator let it be
+			return a.service.changed(ctx, store.UpdateKeyURL(ctx, k, terms))
 		},
 		remove: func(ctx context.Context, integratorID, id string) error {
-			return store.DeleteKeyURL(ctx, integratorID, id, fallback)
+			return store.DeleteKeyURL(ctx, integratorID, id, registry.KeyURLTerms{Audiences: a.config.SubjectAudiences})
 		},
 	}
 }

@@ -53,11 +53,11 @@ type integrators interface {
 }
 
 type keyURLs interface {
-	CreateKeyURL(ctx context.Context, k *registry.KeyURL, fallback []string) error
+	CreateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error
 	KeyURL(ctx context.Context, integratorID, id string) (*registry.KeyURL, error)
 	KeyURLs(ctx context.Context, integratorID string, page registry.Page) ([]registry.KeyURL, error)
-	UpdateKeyURL(ctx context.Context, k *registry.KeyURL, fallback []string) error
-	DeleteKeyURL(ctx context.Context, integratorID, id string, fallback []string) error
+	UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error
+	DeleteKeyURL(ctx context.Context, integratorID, id string, terms registry.KeyURLTerms) error
 }
 
 type clients interface {

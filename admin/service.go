@@ -44,6 +44,11 @@ func (s *service) changed(ctx context.Context, err error) error {
 	return err
 }
 
+// terms: an operator may let two integrators share an issuer, nobody else.
+func (s *service) terms(caller Caller) registry.KeyURLTerms {
+	return registry.KeyURLTerms{Audiences: s.config.SubjectAudiences, SharedIssuer: caller.Operator()}
+}
+
 func (s *service) checkKeyURL(k *registry.KeyURL) error {
 	var faults registry.Invalid
 	_ = errors.As(k.Validate(), &faults)

@@ -101,6 +101,8 @@ func TestDialectSpellings(t *testing.T) {
 		{"an array for a string", `{"grant":"token_exchange","subjectToken":["TOKEN"]}`, refuse(grants.InvalidRequest)},
 		{"two scopes in one element", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + ` ` + otherLockScope + `"]}`, refuse(grants.InvalidScope)},
 		{"null in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[null]}`, refuse(grants.InvalidRequest)},
+		{"credentials under names of nobody", `{"grant":"token_exchange","subjectToken":"TOKEN","clientId":"x","clientSecret":"y"}`, refuse(grants.InvalidRequest)},
+		{"an array of 30,000 numbers", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[` + strings.Repeat("1,", 30000) + `1]}`, refuse(grants.InvalidRequest)},
 		{"no object", `["token_exchange"]`, refuse(grants.InvalidRequest)},
 		{"null", `null`, refuse(grants.InvalidRequest)},
 		{"two documents", `{"grant":"token_exchange","subjectToken":"TOKEN"}{}`, refuse(grants.InvalidRequest)},
@@ -143,6 +145,39 @@ func TestClientlessIsUnique(t *testing.T) {
 	})
 }
 
+// interface.md "Issued tokens": sub is unique across integrators. An issuer's
+// name belongs to whoever registered it first; an operator may let two share.
+func TestNobodyTakesAnotherIntegratorsIssuer(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, databaseURL string) {
+		s := startServer(t, databaseURL, nil)
+		acme, thief := openClientless(t, s, "/jwks.json"), s.newParty("Thief")
+		token := thief.adminToken("integrator.admin")
+		claim := object{"issuer": acme.idp.issuer, "url": thief.idp.url("/jwks.json")}
+		s.adminAs(token, "POST", "/integrators/me/key-urls", claim).mustBeProblem(t, 409, "conflict")
+		claim["clientless"], claim["audiences"] = true, []string{acme.idp.issuer + "userinfo"}
+		s.adminAs(token, "POST", "/integrators/me/key-urls", claim).mustBeProblem(t, 409, "conflict")
+		s.adminAs(token, "PATCH", "/integrators/me/key-urls/"+thief.keyURL, object{"issuer": acme.idp.issuer}).mustBeProblem(t, 409, "conflict")
+		s.adminAs(token, "PATCH", "/integrators/me/key-urls/"+thief.keyURL, object{"issuer": "https://idp.example/#tenant"}).mustBeProblem(t, 422, "invalid")
+		s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"status": "disabled"}).mustBe(t, 200)
+		s.adminAs(token, "POST", "/integrators/me/key-urls", claim).mustBeProblem(t, 409, "conflict")
+		s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"status": "active"}).mustBe(t, 200)
+		s.post(tokenEndpoint, anonymous, exchangeForm(guideToken(acme))).mustBe(t, http.StatusOK)
+		s.admin("POST", "/integrators/"+thief.id+"/key-urls", object{"issuer": acme.idp.issuer, "url": thief.idp.url("/jwks.json")}).mustBe(t, 201)
+	})
+}
+
+// Strangers' attempts are on record, with the integrator they concern.
+func TestClientlessRefusalsAreRecorded(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := openClientless(t, s, "/jwks.json")
+	forged := newTestIDP(t, "x").sign(object{"alg": "RS256", "kid": "key-1"}, acme.idp.claims(object{"aud": "api.unloc.app"}))
+	s.post(tokenEndpoint, anonymous, exchangeForm(forged)).mustRefuse(t, 400, grants.InvalidRequest, "")
+	records, err := s.p.store.Exchanges(t.Context(), acme.id, page(5))
+	if err != nil || len(records) != 1 || records[0].Reason != string(grants.SignatureInvalid) {
+		t.Errorf("%+v %v", records, err)
+	}
+}
+
 // interface.md §6.
 func TestCORS(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
@@ -171,6 +206,7 @@ func TestCORS(t *testing.T) {
 		{"a preflight of the dialect", func(o option) answer {
 			return s.do("OPTIONS", dialectEndpoint, "", o, header("Access-Control-Request-Method", "POST")).mustBe(t, 204)
 		}, "https://any.example", "*"},
+		{"a preflight of JWKS", func(o option) answer { return s.do("OPTIONS", "/.well-known/jwks.json", "", o).mustBe(t, 204) }, "https://any.example", "*"},
 		{"a preflight of introspection", func(o option) answer { return s.do("OPTIONS", introspectEndpoint, "", o).mustBe(t, 405) }, "https://any.example", ""},
 	}
 	for _, c := range cases {

@@ -179,7 +179,7 @@ func rotateKeys(ctx context.Context, c *config, store *storage.Store, out io.Wri
 	if err := c.ensureSecretKey(log); err != nil {
 		return err
 	}
-	ring, err := openRing(ctx, c, store, log)
+	ring, err := openRing(ctx, c, store)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,8 @@ func TestRefusedSubjectTokens(t *testing.T) {
 			{"a logout token", acme.idp.sign(object{"alg": "RS256", "kid": "key-1", "typ": "logout+jwt"}, acme.idp.claims(nil)), grants.TypNotAllowed},
 			{"an ID token", acme.idp.token(object{"nonce": "n"}), grants.WrongTokenKind},
 			{"our own token", s.token, grants.WrongTokenKind},
+			{"a token bound to a key of its client", acme.idp.token(object{"cnf": object{"jkt": "x"}}), grants.WrongTokenKind},
+			{"a header of thousands of members", acme.idp.sign(manyMembers(2500), acme.idp.claims(nil)), grants.Malformed},
 			{"no sub", acme.idp.token(object{"sub": nil}), grants.ClaimMissing},
 			{"no exp", acme.idp.token(object{"exp": nil}), grants.ClaimMissing},
 			{"no iat", acme.idp.token(object{"iat": nil}), grants.ClaimMissing},
@@ -76,6 +79,15 @@ func TestRefusedSubjectTokens(t *testing.T) {
 		acme.exchange(good).mustBe(t, http.StatusOK)
 		checkRecord(t, s, acme, len(cases))
 	})
+}
+
+// manyMembers makes a header that costs much to read and says little.
+func manyMembers(n int) object {
+	header := object{"alg": "RS256", "kid": "key-1"}
+	for i := range n {
+		header[strconv.Itoa(i)] = 1
+	}
+	return header
 }
 
 func nested(depth int) any {

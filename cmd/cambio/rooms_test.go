@@ -52,7 +52,7 @@ func importLaw() []room {
 		{"keys/signing", []string{"registry"}, []string{libJOSE}, "the room of secrets never dials"},
 		{"handlers", []string{"grants/..."}, []string{libFosite, libHTTP, "github.com/gorilla/mux"}, "the doors decide nothing and store nothing: they have ports"},
 		{"admin", []string{"registry", "grants", "grants/accesstoken", "grants/permissions", "grants/strictjson"}, []string{libHTTP, "github.com/gorilla/mux"}, "the service's rules must hold whatever stores and serves them"},
-		{"storage", []string{"registry", "grants", "migrations", "storage/sqlite"}, []string{libSQL, "gorm.io", "github.com/jackc/pgx"}, "the database alone says gorm, and knows no room above it"},
+		{"storage", []string{"registry", "grants", "grants/permissions", "migrations", "storage/sqlite"}, []string{libSQL, "gorm.io", "github.com/jackc/pgx"}, "the database alone says gorm, and knows no room above it"},
 		{"storage/sqlite", nil, []string{libSQL, "gorm.io", "modernc.org"}, "a dialector knows gorm and SQLite"},
 		{"storage/storagetest", []string{"storage", "registry", "grants", "migrations"}, []string{libSQL, "github.com/jackc/pgx"}, "the suite sees what every user of the store sees"},
 		{"cmd/cambio", []string{"..."}, []string{libHTTP, libJOSE, "github.com/gorilla/mux", "github.com/spf13/cobra", "github.com/knadh/koanf", "github.com/prometheus"}, "the one place where everything meets says neither gorm nor fosite"},

@@ -83,6 +83,26 @@ func TestUnlinkIsAtOnce(t *testing.T) {
 	acme.exchange(acme.idp.token(nil)).mustRefuse(t, http.StatusBadRequest, grants.InvalidScope, "")
 }
 
+// What an integrator has lost, its client credentials lose too.
+func TestUnlinkEndsClientCredentials(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	holder := acme.manage("919424508", "east")
+	id, secret := acme.newClient(object{"client_name": "machine", "scope": lockScope})
+	form := url.Values{"grant_type": {grants.ClientCredentials}}
+	token := s.post(tokenEndpoint, basic(id, secret), form).mustBe(t, 200).text("access_token")
+	s.admin("DELETE", "/integrators/"+acme.id+"/lock-holders/"+holder, nil).mustBe(t, 204)
+	s.mustBeActive(token, false)
+	s.post(tokenEndpoint, basic(id, secret), form).mustRefuse(t, 400, grants.InvalidScope, "")
+	s.post(tokenEndpoint, basic(id, secret), exchangeForm(acme.idp.token(nil))).mustRefuse(t, 400, grants.InvalidScope, "")
+	path := "/integrators/" + acme.id + "/clients/" + id
+	if a := s.admin("PATCH", path, object{"client_name": "renamed"}).mustBe(t, 200); a.text("scope") != "" || a.json["scope"] == nil {
+		t.Errorf("no scope must not become no limit: %s", a.body)
+	}
+	s.admin("PATCH", path, object{"scope": "read"}).mustBe(t, 200)
+	s.post(tokenEndpoint, basic(id, secret), form).mustBe(t, 200)
+}
+
 // interface.md: client credentials get requested ∩ the client's scope.
 func TestScopesOfClientCredentials(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)

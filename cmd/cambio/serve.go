@@ -118,13 +118,13 @@ func (p *program) openStore(ctx context.Context) (err error) {
 
 func (p *program) openKeys(ctx context.Context) error {
 	p.keys = remote.New(remote.Config{Allow: p.config.keyURLAllow, Now: time.Now, Log: p.log})
-	ring, err := openRing(ctx, p.config, p.store, p.log)
+	ring, err := openRing(ctx, p.config, p.store)
 	p.ring = ring
 	return err
 }
 
 // openRing is also what `cambio keys` uses.
-func openRing(ctx context.Context, c *config, store *storage.Store, log *slog.Logger) (*signing.Ring, error) {
+func openRing(ctx context.Context, c *config, store *storage.Store) (*signing.Ring, error) {
 	key, err := c.derive("signing keys")
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func openRing(ctx context.Context, c *config, store *storage.Store, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	return signing.Open(ctx, signing.Config{Store: store, Sealer: sealer, Algorithm: c.signingAlg, Now: time.Now, Log: log})
+	return signing.Open(ctx, signing.Config{Store: store, Sealer: sealer, Algorithm: c.signingAlg, Now: time.Now})
 }
 
 func (p *program) openDirectory(ctx context.Context) error {
@@ -144,7 +144,10 @@ func (p *program) openDirectory(ctx context.Context) error {
 	if err := p.ensureOperator(ctx, pepper); err != nil {
 		return fmt.Errorf("CAMBIO_OPERATOR_CLIENT_ID: %w", err)
 	}
-	loaded, err := storage.NewDirectory(ctx, p.store, p.log)
+	if err := p.store.ReserveAudiences(ctx, p.config.subjectAudiences); err != nil {
+		return fmt.Errorf("CAMBIO_SUBJECT_AUDIENCES: two integrators have a clientless key URL for one issuer and audience: %w", err)
+	}
+	loaded, err := storage.NewDirectory(ctx, p.store)
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
@@ -226,13 +229,25 @@ func (p *program) changed(ctx context.Context) {
 func (p *program) run(router http.Handler) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	p.workers.Go(func() { p.directory.Run(ctx) })
-	p.workers.Go(func() { p.ring.Run(ctx) })
-	p.workers.Go(func() { p.janitor(ctx) })
-	p.serve(p.public, router)
+	p.every(ctx, storage.PollInterval, "read the configuration", p.directory.Refresh)
+	p.every(ctx, signing.ReloadInterval, "read the signing keys", p.ring.Reload)
+	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
+	p.serve(p.public, closeAmbiguous(router))
 	if p.ops != nil {
 		p.serve(p.ops, p.opsHandler())
 	}
+}
+
+// closeAmbiguous ends the connection after a request with Transfer-Encoding:
+// with a Content-Length beside it, a proxy may see another end of it than we
+// do (RFC 9112 §6.1).
+func closeAmbiguous(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (p *program) serve(listener net.Listener, handler http.Handler) {
@@ -248,23 +263,28 @@ func (p *program) serve(listener net.Listener, handler http.Handler) {
 	})
 }
 
-// janitor deletes what nobody can need any more, a little at a time.
-func (p *program) janitor(ctx context.Context) {
-	ticker := time.NewTicker(janitorInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+// every does something again and again until ctx ends.
+func (p *program) every(ctx context.Context, interval time.Duration, what string, do func(context.Context) error) {
+	p.workers.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if err := do(ctx); err != nil && ctx.Err() == nil {
+					p.log.Error("could not "+what, "error", err)
+				}
+			}
 		}
-		if _, err := p.store.PurgeRevoked(ctx, time.Now().Add(-clockTolerance)); err != nil && ctx.Err() == nil {
-			p.log.Warn("expired revocations were not deleted", "error", err)
-		}
-		if err := p.store.DeleteSigningKeys(ctx, time.Now().Add(-2*signing.Retain)); err != nil && ctx.Err() == nil {
-			p.log.Warn("old signing keys were not deleted", "error", err)
-		}
-	}
+	})
+}
+
+// clean deletes what nobody can need any more, a little at a time.
+func (p *program) clean(ctx context.Context) error {
+	_, err := p.store.PurgeRevoked(ctx, time.Now().Add(-clockTolerance))
+	return errors.Join(err, p.store.DeleteSigningKeys(ctx, time.Now().Add(-2*signing.Retain)))
 }
 
 // shutdown ends gracefully: not ready, no new connections, the requests under

@@ -41,22 +41,28 @@ func find[T any](ctx context.Context, d *directory, look func(*registry.Snapshot
 		}
 	}
 	var none T
-	if snapshot, err = d.Confirmed(ctx, 0); err != nil {
+	if snapshot, err = d.Confirmed(ctx); err != nil {
 		return none, err
 	}
 	found, _ := look(snapshot)
 	return found, nil
 }
 
-// Client implements handlers.Clients.
-func (d *directory) Client(ctx context.Context, clientID string) (*handlers.Client, error) {
-	return find(ctx, d, func(s *registry.Snapshot) (*handlers.Client, bool) {
-		c := s.Client(clientID)
-		if c == nil || c.Status != registry.Active {
-			return nil, false
+// Find implements handlers.Clients.
+func (d *directory) Find(ctx context.Context, clientID string, proves func(*handlers.Client) bool) (*handlers.Client, bool, error) {
+	type result struct {
+		client *handlers.Client
+		proven bool
+	}
+	found, err := find(ctx, d, func(s *registry.Snapshot) (result, bool) {
+		var client *handlers.Client
+		if c := s.Client(clientID); c != nil && c.Status == registry.Active {
+			client = d.client(s, c)
 		}
-		return d.client(s, c), true
+		proven := proves(client)
+		return result{client, proven}, proven
 	})
+	return found.client, found.proven, err
 }
 
 func (d *directory) client(s *registry.Snapshot, c *registry.Client) *handlers.Client {
@@ -192,6 +198,6 @@ func record(log *storage.ExchangeLog) func(context.Context, handlers.Attempt) er
 			e.Result, e.Code, e.Reason = registry.ResultRefused, string(a.Refusal.Code), string(a.Refusal.Reason)
 			e.Granted, e.TokenID, e.ExpiresAt = nil, "", time.Time{}
 		}
-		return log.Record(ctx, e)
+		return log.Record(ctx, e, a.Stranger)
 	}
 }
