@@ -5,8 +5,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -81,29 +81,33 @@ func TestSQLiteSettings(t *testing.T) {
 
 // gorm stays inside: no exported declaration names one of its types.
 func TestGormStaysInside(t *testing.T) {
-	packages, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
+	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	exported := 0
-	for _, pkg := range packages {
-		ast.PackageExports(pkg) // removes all that is not exported, bodies aside
-		for name, file := range pkg.Files {
-			for _, declaration := range file.Decls {
-				function, ok := declaration.(*ast.FuncDecl)
-				if ok {
-					function.Body = nil
-				}
-				exported++
-				ast.Inspect(declaration, func(n ast.Node) bool {
-					if selector, ok := n.(*ast.SelectorExpr); ok {
-						if base, ok := selector.X.(*ast.Ident); ok && base.Name == "gorm" {
-							t.Errorf("%s exports %s", name, selector.Sel.Name)
-						}
-					}
-					return true
-				})
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.FileExports(file) // removes all that is not exported, bodies aside
+		for _, declaration := range file.Decls {
+			if function, ok := declaration.(*ast.FuncDecl); ok {
+				function.Body = nil
 			}
+			exported++
+			ast.Inspect(declaration, func(n ast.Node) bool {
+				if selector, ok := n.(*ast.SelectorExpr); ok {
+					if base, ok := selector.X.(*ast.Ident); ok && base.Name == "gorm" {
+						t.Errorf("%s exports %s", name, selector.Sel.Name)
+					}
+				}
+				return true
+			})
 		}
 	}
 	if exported < 40 {
