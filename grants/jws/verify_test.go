@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,8 +63,8 @@ func TestRFC7515AppendixA2(t *testing.T) {
 
 // RFC 7515 App. A.3: ES256; and A.1, A.5, which no asymmetric key verifies.
 func TestOtherVectorsOfRFC7515(t *testing.T) {
-	key := &ecdsa.PublicKey{Curve: elliptic.P256(),
-		X: number("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"), Y: number("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0")}
+	point := slices.Concat([]byte{4}, number("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU").Bytes(), number("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0").Bytes())
+	key := must(ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point))
 	es256 := parse(t, "eyJhbGciOiJFUzI1NiJ9."+rfcPayload+".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q")
 	if err := es256.Verify("ES256", key); err != nil {
 		t.Error(err)
