@@ -61,11 +61,12 @@ func TestWhoMayIntrospect(t *testing.T) {
 
 // RFC 7662 §2.2: whatever is wrong with a token, the answer is the same.
 func TestInactiveTokens(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), map[string]string{"access_token_ttl": "1s"})
+	s := startServer(t, storagetest.SQLite(t), nil)
 	acme := s.newParty("Acme")
 	parts := splitDots(s.token)
 	altered := parts[0] + "." + parts[1] + "." + flipLast(parts[2])
-	expired := s.token
+	brief, secret := acme.newClient(object{"client_name": "brief", "scope": "read", "access_token_ttl": 1})
+	expired := s.post(tokenEndpoint, basic(brief, secret), url.Values{"grant_type": {grants.ClientCredentials}}).mustBe(t, 200).text("access_token")
 	time.Sleep(time.Until(time.Unix(int64(decoded(t, expired)["exp"].(float64)), 0)))
 	for rule, token := range map[string]string{
 		"unknown": "x", "foreign": acme.idp.token(nil), "altered in its spare bits": altered, "expired": expired,
