@@ -86,6 +86,9 @@ func problemOf(err error) problem {
 		p.Status, p.Code, p.Detail = http.StatusNotFound, "not_found", "there is no such object here"
 	case errors.Is(err, registry.ErrConflict):
 		p.Status, p.Code, p.Detail = http.StatusConflict, "conflict", "an object with these values exists already"
+		if conflict := registry.Conflict(""); errors.As(err, &conflict) {
+			p.Detail = conflict.Error()
+		}
 	default:
 		// Whatever else went wrong is the database's: try again, nothing is lost.
 		p.Status, p.Code, p.Detail = http.StatusServiceUnavailable, "unavailable", "the request could not be processed at the moment"

@@ -10,6 +10,15 @@ var (
 	ErrStale    = errors.New("was changed by somebody else in the meantime")
 )
 
+// Conflict is an ErrConflict that says for people what it conflicts with.
+type Conflict string
+
+// Error implements error.
+func (c Conflict) Error() string { return string(c) }
+
+// Is makes a Conflict an ErrConflict.
+func (c Conflict) Is(target error) bool { return target == ErrConflict }
+
 // FieldError is one fault of one member.
 type FieldError struct {
 	Pointer string `json:"pointer"` // JSON Pointer (RFC 6901) into the object

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"gorm.io/gorm"
@@ -70,8 +72,13 @@ func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 	if err != nil {
 		return err
 	}
-	if counts.Own > registry.MaxKeyURLs || counts.SameIssuer > registry.MaxKeyURLsPerIssuer || counts.Foreign > 0 && !terms.SharedIssuer {
-		return registry.ErrConflict
+	switch {
+	case counts.Own > registry.MaxKeyURLs:
+		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs already, which is the most", registry.MaxKeyURLs))
+	case counts.SameIssuer > registry.MaxKeyURLsPerIssuer:
+		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs for this issuer already, which is the most", registry.MaxKeyURLsPerIssuer))
+	case counts.Foreign > 0 && !terms.SharedIssuer:
+		return registry.Conflict("another integrator has registered this issuer: only an operator may let two share it")
 	}
 	return reserve(tx, k.IntegratorID, terms.Audiences)
 }
@@ -125,6 +132,9 @@ func reserve(tx *gorm.DB, integratorID string, fallback []string) error {
 			}
 			reserved[pair] = true
 			err := tx.Exec("INSERT INTO clientless_audiences (issuer, audience, integrator_id) VALUES (?, ?, ?)", row.Issuer, audience, integratorID).Error
+			if errors.Is(err, gorm.ErrDuplicatedKey) {
+				return registry.Conflict("another integrator has a clientless key URL for this issuer and an audience of it")
+			}
 			if err != nil {
 				return err
 			}

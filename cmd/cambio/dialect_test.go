@@ -153,7 +153,9 @@ func TestNobodyTakesAnotherIntegratorsIssuer(t *testing.T) {
 		acme, thief := openClientless(t, s, "/jwks.json"), s.newParty("Thief")
 		token := thief.adminToken("integrator.admin")
 		claim := object{"issuer": acme.idp.issuer, "url": thief.idp.url("/jwks.json")}
-		s.adminAs(token, "POST", "/integrators/me/key-urls", claim).mustBeProblem(t, 409, "conflict")
+		if a := s.adminAs(token, "POST", "/integrators/me/key-urls", claim).mustBeProblem(t, 409, "conflict"); !strings.Contains(a.text("detail"), "another integrator has registered this issuer") {
+			t.Errorf("does not say what is in the way: %s", a.body)
+		}
 		claim["clientless"], claim["audiences"] = true, []string{acme.idp.issuer + "userinfo"}
 		s.adminAs(token, "POST", "/integrators/me/key-urls", claim).mustBeProblem(t, 409, "conflict")
 		s.adminAs(token, "PATCH", "/integrators/me/key-urls/"+thief.keyURL, object{"issuer": acme.idp.issuer}).mustBeProblem(t, 409, "conflict")

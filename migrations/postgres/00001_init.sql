@@ -29,6 +29,7 @@ CREATE TABLE key_urls (
     updated_at        BIGINT NOT NULL,
     UNIQUE (integrator_id, issuer, url)
 );
+CREATE INDEX key_urls_issuer ON key_urls (issuer);
 
 -- Which integrator a token without a client belongs to is unique by
 -- construction: one owner for each issuer and audience.
