@@ -124,22 +124,43 @@ func (a *API) answer(w http.ResponseWriter, status int, value any) error {
 	return nil
 }
 
-// revokeTokens kills all tokens of an integrator.
+// revocation is the body of tokens/revoke.
+type revocation struct {
+	Subject string `json:"subject"` // empty: all of them
+}
+
+// maxSubjectBytes has room for an issuer, "#" and a sub.
+const maxSubjectBytes = 1024
+
+// revokeTokens kills all tokens of an integrator, or of one of its subjects.
 func (a *API) revokeTokens(w http.ResponseWriter, r request) error {
-	integratorID, err := a.service.resolve(r.Context(), r.caller, mux.Vars(r.Request)["integrator"])
+	ctx := r.Context()
+	integratorID, err := a.service.resolve(ctx, r.caller, mux.Vars(r.Request)["integrator"])
 	if err != nil {
 		return err
 	}
+	var what revocation
 	if r.ContentLength != 0 {
 		members, err := readMembers(w, r.Request)
 		if err != nil {
 			return err
 		}
-		if _, err := merge(members, struct{}{}, struct{}{}); err != nil {
+		if what, err = merge(members, revocation{}, revocation{}); err != nil {
+			return err
+		}
+		var faults registry.Invalid
+		named := members["subject"] != nil && string(members["subject"]) != "null"
+		faults.Add(!named || what.Subject != "" && len(what.Subject) <= maxSubjectBytes, "/subject", "invalid", "want 1 to 1024 bytes, or no subject for all tokens")
+		if err := faults.Err(); err != nil {
 			return err
 		}
 	}
-	if err := a.service.changed(r.Context(), a.config.Store.RevokeIntegratorTokens(r.Context(), integratorID)); err != nil {
+	if what.Subject != "" {
+		err = a.config.Store.RevokeSubjectTokens(ctx, integratorID, what.Subject)
+	} else {
+		err = a.service.changed(ctx, a.config.Store.RevokeIntegratorTokens(ctx, integratorID))
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

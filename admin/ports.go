@@ -50,6 +50,7 @@ type integrators interface {
 	UpdateIntegrator(ctx context.Context, i *registry.Integrator) error
 	DeleteIntegrator(ctx context.Context, id string) error
 	RevokeIntegratorTokens(ctx context.Context, id string) error
+	RevokeSubjectTokens(ctx context.Context, integratorID, subject string) error
 }
 
 type keyURLs interface {

@@ -2,11 +2,13 @@ package storage
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 
 	"gorm.io/gorm/clause"
 
 	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/registry"
 )
 
 type revokedRow struct {
@@ -24,33 +26,65 @@ func (s *Store) Revoke(ctx context.Context, jti string, expiresAt time.Time) err
 	return translate(s.writer.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error)
 }
 
+// TokenQuery names a token and what it came from. An id that is empty asks for
+// nothing.
+type TokenQuery struct {
+	ID           string // jti
+	IntegratorID string
+	ClientID     string
+	Subjects     [2]string // the names its subject goes by
+}
+
 // TokenState is what decides whether a token that verifies is alive.
 type TokenState struct {
 	Revoked     bool
-	Generations grants.Generations // -1 for an integrator or client that is gone or disabled
+	Generations grants.Generations // -1 for an integrator or client that is gone or disabled; 0 for one not asked for
+	// NotBefore: tokens of the subject that were issued up to then are dead.
+	// Zero: none are.
+	NotBefore time.Time
 }
 
 // TokenState reads the state of a token in one statement over primary keys,
-// from the primary, on every call. An id that is empty asks for nothing, and
-// its generation is 0.
-func (s *Store) TokenState(ctx context.Context, jti, integratorID, clientID string) (TokenState, error) {
+// from the primary, on every call. (No "IN (?, ?)": behind a parenthesis gorm
+// takes a hash for a list of numbers.)
+func (s *Store) TokenState(ctx context.Context, q TokenQuery) (TokenState, error) {
 	var row struct {
 		Revoked    int64
 		Integrator *int64
 		Client     *int64
+		NotBefore  *int64
 	}
 	err := s.reader.WithContext(ctx).Raw(`SELECT
 		(SELECT COUNT(*) FROM revoked_tokens WHERE jti = ?) AS revoked,
 		(SELECT generation FROM integrators WHERE id = ? AND status = 'active') AS integrator,
-		(SELECT generation FROM clients WHERE client_id = ? AND status = 'active') AS client`,
-		jti, integratorID, clientID).Scan(&row).Error
+		(SELECT generation FROM clients WHERE client_id = ? AND status = 'active') AS client,
+		(SELECT MAX(not_before) FROM subject_epochs WHERE integrator_id = ? AND (subject_hash = ? OR subject_hash = ?)) AS not_before`,
+		q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1])).Scan(&row).Error
 	if err != nil {
 		return TokenState{}, translate(err)
 	}
-	return TokenState{
+	state := TokenState{
 		Revoked:     row.Revoked > 0,
-		Generations: grants.Generations{Integrator: generation(integratorID, row.Integrator), Client: generation(clientID, row.Client)},
-	}, nil
+		Generations: grants.Generations{Integrator: generation(q.IntegratorID, row.Integrator), Client: generation(q.ClientID, row.Client)},
+	}
+	if row.NotBefore != nil {
+		state.NotBefore = fromMicros(*row.NotBefore)
+	}
+	return state, nil
+}
+
+func subjectHash(subject string) []byte {
+	hash := sha256.Sum256([]byte(subject))
+	return hash[:]
+}
+
+// RevokeSubjectTokens kills the tokens of one subject of an integrator that
+// were issued up to now. subject is the sub of the subject tokens, or of ours.
+func (s *Store) RevokeSubjectTokens(ctx context.Context, integratorID, subject string) error {
+	now := s.now()
+	return translate(s.writer.WithContext(ctx).Exec(`INSERT INTO subject_epochs (integrator_id, subject_hash, not_before, expires_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (integrator_id, subject_hash) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at`,
+		integratorID, subjectHash(subject), micros(now), micros(now.Add(registry.MaxAccessTokenTTL+time.Hour))).Error)
 }
 
 func generation(id string, found *int64) int64 {
@@ -61,6 +95,11 @@ func generation(id string, found *int64) int64 {
 		return -1
 	}
 	return *found
+}
+
+// PurgeSubjectEpochs deletes epochs that no token can be as old as any more.
+func (s *Store) PurgeSubjectEpochs(ctx context.Context, expiredBefore time.Time) error {
+	return translate(s.writer.WithContext(ctx).Exec("DELETE FROM subject_epochs WHERE expires_at < ?", micros(expiredBefore)).Error)
 }
 
 // PurgeRevoked deletes revocations of tokens that expired before a moment, in

@@ -284,7 +284,7 @@ func (p *program) every(ctx context.Context, interval time.Duration, what string
 // clean deletes what nobody can need any more, a little at a time.
 func (p *program) clean(ctx context.Context) error {
 	_, err := p.store.PurgeRevoked(ctx, time.Now().Add(-clockTolerance))
-	return errors.Join(err, p.store.DeleteSigningKeys(ctx, time.Now().Add(-2*signing.Retain)))
+	return errors.Join(err, p.store.PurgeSubjectEpochs(ctx, time.Now()), p.store.DeleteSigningKeys(ctx, time.Now().Add(-2*signing.Retain)))
 }
 
 // shutdown ends gracefully: not ready, no new connections, the requests under

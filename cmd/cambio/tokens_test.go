@@ -175,3 +175,27 @@ func TestTokensDieWithWhatTheyCameFrom(t *testing.T) {
 		}
 	})
 }
+
+// All tokens of one subject, by the name its identity provider knows it by.
+func TestRevocationOfASubject(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, databaseURL string) {
+		s := startServer(t, databaseURL, nil)
+		acme := s.newParty("Acme")
+		acme.manage("919424508", "east")
+		issue := func(subject string) string {
+			return acme.exchange(acme.idp.token(object{"sub": subject})).mustBe(t, 200).text("access_token")
+		}
+		path := "/integrators/" + acme.id + "/tokens/revoke"
+		for _, body := range []object{{"subject": ""}, {"subject": 1}, {"subjects": "x"}, {"subject": strings.Repeat("a", 1025)}} {
+			s.admin("POST", path, body).mustBeProblem(t, 422, "invalid")
+		}
+		first, second, other := issue("user-1"), issue("user-1"), issue("user-2")
+		s.admin("POST", path, object{"subject": "user-1"}).mustBe(t, 204)
+		s.mustBeActive(first, false)
+		s.mustBeActive(second, false)
+		s.mustBeActive(other, true)
+		s.admin("POST", path, object{"subject": acme.idp.issuer + "#user-2"}).mustBe(t, 204)
+		s.mustBeActive(other, false)
+		s.mustBeActive(acme.adminToken("integrator.admin"), true)
+	})
+}

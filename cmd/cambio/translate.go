@@ -176,12 +176,22 @@ func alive(store *storage.Store) func(context.Context, *accesstoken.Claims) (boo
 		if claims.Clientless() {
 			clientID = ""
 		}
-		state, err := store.TokenState(ctx, claims.ID, claims.IntegratorID, clientID)
+		state, err := store.TokenState(ctx, storage.TokenQuery{
+			ID: claims.ID, IntegratorID: claims.IntegratorID, ClientID: clientID, Subjects: [2]string{claims.SubjectID, claims.Subject},
+		})
 		if err != nil {
 			return false, err
 		}
-		return !state.Revoked && state.Generations == claims.Generations(), nil
+		return !state.Revoked && state.Generations == claims.Generations() && issuedAfter(claims, state.NotBefore), nil
 	}
+}
+
+// clockSkew is how far the clocks of two replicas may differ for a revocation
+// of a subject to hold. A token that is issued within it is dead from birth.
+const clockSkew = time.Second
+
+func issuedAfter(claims *accesstoken.Claims, notBefore time.Time) bool {
+	return notBefore.IsZero() || time.Unix(claims.IssuedAt, 0).After(notBefore.Add(clockSkew))
 }
 
 // record translates an attempt for the exchange log.

@@ -123,6 +123,17 @@ CREATE TABLE revoked_tokens (
 );
 CREATE INDEX revoked_tokens_expires ON revoked_tokens (expires_at);
 
+-- "All tokens of this subject": those issued up to a moment. The subject is
+-- hashed, and the row is needed no longer than the longest token lives.
+CREATE TABLE subject_epochs (
+    integrator_id TEXT NOT NULL REFERENCES integrators (id) ON DELETE CASCADE,
+    subject_hash  BLOB NOT NULL,
+    not_before    BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL,
+    PRIMARY KEY (integrator_id, subject_hash)
+);
+CREATE INDEX subject_epochs_expires ON subject_epochs (expires_at);
+
 -- No foreign keys: the record outlives what it tells of.
 CREATE TABLE exchanges (
     id            TEXT PRIMARY KEY,

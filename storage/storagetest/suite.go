@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) *storage.Store) {
 		"resource servers":                            (*suite).resourceServers,
 		"lists come in pages":                         (*suite).pages,
 		"tokens die with what they came from":         (*suite).tokens,
+		"tokens of one subject die together":          (*suite).subjects,
 		"expired revocations go in batches":           (*suite).purge,
 		"one active and one next signing key":         (*suite).signingKeys,
 		"rotation is all or nothing":                  (*suite).rotation,
@@ -230,7 +231,7 @@ func (s *suite) clients() {
 		s.mustBe(registry.ErrNotFound, store.DeleteClient(ctx, stranger, c.ClientID))
 	}
 	generation := func() int64 {
-		state, err := store.TokenState(ctx, "jti", acme.ID, c.ClientID)
+		state, err := store.TokenState(ctx, storage.TokenQuery{ID: "jti", IntegratorID: acme.ID, ClientID: c.ClientID})
 		s.must(err)
 		return state.Generations.Client
 	}
@@ -275,7 +276,7 @@ func (s *suite) operator() {
 		s.must(<-results)
 	}
 	generation := func() int64 {
-		state, err := store.TokenState(ctx, "jti", "", "op")
+		state, err := store.TokenState(ctx, storage.TokenQuery{ID: "jti", IntegratorID: "", ClientID: "op"})
 		s.must(err)
 		return state.Generations.Client
 	}

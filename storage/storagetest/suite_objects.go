@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/cambio-oauth/cambio/registry"
+	"github.com/cambio-oauth/cambio/storage"
 )
 
 func (s *suite) lockHolders() {
@@ -64,7 +65,7 @@ func (s *suite) withdrawnScopes() {
 		s.Helper()
 		read, err := store.Client(ctx, c.IntegratorID, c.ClientID)
 		s.must(err)
-		state, err := store.TokenState(ctx, "x", "", c.ClientID)
+		state, err := store.TokenState(ctx, storage.TokenQuery{ID: "x", IntegratorID: "", ClientID: c.ClientID})
 		s.must(err)
 		if fmt.Sprint(read.Scopes) != fmt.Sprint(scopes) || read.Scopes == nil || state.Generations.Client != generation {
 			s.Errorf("%s: scopes %q, generation %d, want %q, %d", rule, read.Scopes, state.Generations.Client, scopes, generation)
@@ -100,11 +101,11 @@ func (s *suite) resourceServers() {
 	if read, err := store.ResourceServer(ctx, r.ID); err != nil || *read != *r {
 		s.Errorf("%+v %v", read, err)
 	}
-	if state, err := store.TokenState(ctx, "x", "", r.ClientID); err != nil || state.Generations.Client != 1 {
+	if state, err := store.TokenState(ctx, storage.TokenQuery{ID: "x", IntegratorID: "", ClientID: r.ClientID}); err != nil || state.Generations.Client != 1 {
 		s.Errorf("its client: %+v %v", state, err)
 	}
 	s.must(store.DeleteResourceServer(ctx, r.ID))
-	if state, err := store.TokenState(ctx, "x", "", r.ClientID); err != nil || state.Generations.Client != -1 {
+	if state, err := store.TokenState(ctx, storage.TokenQuery{ID: "x", IntegratorID: "", ClientID: r.ClientID}); err != nil || state.Generations.Client != -1 {
 		s.Errorf("its client lives on: %+v %v", state, err)
 	}
 }

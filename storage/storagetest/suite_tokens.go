@@ -19,7 +19,7 @@ func (s *suite) tokens() {
 	s.must(store.CreateClient(ctx, c))
 	expect := func(rule, jti, integratorID, clientID string, revoked bool, integrator, client int64) {
 		s.Helper()
-		state, err := store.TokenState(ctx, jti, integratorID, clientID)
+		state, err := store.TokenState(ctx, storage.TokenQuery{ID: jti, IntegratorID: integratorID, ClientID: clientID})
 		s.must(err)
 		want := storage.TokenState{Revoked: revoked, Generations: grants.Generations{Integrator: integrator, Client: client}}
 		if state != want {
@@ -43,6 +43,37 @@ func (s *suite) tokens() {
 	expect("the integrator deleted", "b", acme.ID, c.ClientID, false, -1, -1)
 }
 
+// subjects: all tokens of one subject, by either name, and nobody else's.
+func (s *suite) subjects() {
+	ctx, store := s.Context(), s.store
+	acme, other := s.integrator("Acme"), s.integrator("Other")
+	notBefore := func(integratorID string, names ...string) time.Time {
+		s.Helper()
+		state, err := store.TokenState(ctx, storage.TokenQuery{IntegratorID: integratorID, Subjects: [2]string(append(names, "", "")[:2])})
+		s.must(err)
+		return state.NotBefore
+	}
+	before := time.Now().Add(-time.Second)
+	s.must(store.RevokeSubjectTokens(ctx, acme.ID, "auth0|1"))
+	first := notBefore(acme.ID, "auth0|1", "https://a/#auth0|1")
+	if first.Before(before) || !notBefore(acme.ID, "auth0|2", "x").IsZero() || !notBefore(other.ID, "auth0|1").IsZero() || !notBefore("", "auth0|1").IsZero() {
+		s.Errorf("not before %v, and nobody else", first)
+	}
+	s.must(store.RevokeSubjectTokens(ctx, acme.ID, "https://a/#auth0|1"))
+	if second := notBefore(acme.ID, "auth0|1", "https://a/#auth0|1"); second.Before(first) {
+		s.Errorf("the later of both names counts: %v, %v", first, second)
+	}
+	s.mustBe(registry.ErrNotFound, store.RevokeSubjectTokens(ctx, "nobody", "x"))
+	s.must(store.PurgeSubjectEpochs(ctx, time.Now()))
+	if notBefore(acme.ID, "auth0|1").IsZero() {
+		s.Error("an epoch that is needed was deleted")
+	}
+	s.must(store.PurgeSubjectEpochs(ctx, time.Now().Add(26*time.Hour)))
+	if !notBefore(acme.ID, "auth0|1").IsZero() {
+		s.Error("an epoch that nobody needs is kept")
+	}
+}
+
 func (s *suite) purge() {
 	ctx, store := s.Context(), s.store
 	now := time.Now()
@@ -53,7 +84,7 @@ func (s *suite) purge() {
 	if n, err := store.PurgeRevoked(ctx, now); err != nil || n != 5 {
 		s.Errorf("purged %d: %v", n, err)
 	}
-	if state, err := store.TokenState(ctx, "live", "", ""); err != nil || !state.Revoked {
+	if state, err := store.TokenState(ctx, storage.TokenQuery{ID: "live", IntegratorID: "", ClientID: ""}); err != nil || !state.Revoked {
 		s.Errorf("a live revocation was deleted: %v", err)
 	}
 }
@@ -264,7 +295,7 @@ func (s *suite) closed() {
 	i := &registry.Integrator{Name: "x", Status: registry.Active}
 	_, errRead := store.Integrator(ctx, "x")
 	_, errList := store.Integrators(ctx, registry.Page{Limit: 1})
-	_, errState := store.TokenState(ctx, "x", "y", "z")
+	_, errState := store.TokenState(ctx, storage.TokenQuery{ID: "x", IntegratorID: "y", ClientID: "z"})
 	_, errKeys := store.SigningKeys(ctx)
 	_, errDirectory := storage.NewDirectory(ctx, store)
 	for name, err := range map[string]error{
