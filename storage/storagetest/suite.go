@@ -38,6 +38,12 @@ func Run(t *testing.T, open func(t *testing.T) *storage.Store) {
 	} {
 		t.Run(name, func(t *testing.T) { test(&suite{T: t, store: open(t)}) })
 	}
+	for name, test := range rules() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
 }
 
 type suite struct {

@@ -1,0 +1,103 @@
+package storagetest
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cambio-oauth/cambio/registry"
+	"github.com/cambio-oauth/cambio/storage"
+)
+
+// testClosed: a database that cannot be asked is an error of its own, whatever
+// was asked: never "not found", never a conflict, never success.
+func testClosed(t *testing.T, s *storage.Store) {
+	i, h, k := newIntegrator(), newLockHolder(), newKeyURL("integrator")
+	server, introspects := newResourceServer()
+	page, key := registry.Page{Limit: 1}, newSigningKey("ES256", stateActive)
+	link := registry.Link{IntegratorID: "integrator", LockHolderID: "holder"}
+	calls := map[string]func(context.Context) error{
+		"CreateIntegrator":       func(ctx context.Context) error { return s.CreateIntegrator(ctx, i) },
+		"Integrator":             func(ctx context.Context) error { return second(s.Integrator(ctx, "x")) },
+		"Integrators":            func(ctx context.Context) error { return second(s.Integrators(ctx, page)) },
+		"UpdateIntegrator":       func(ctx context.Context) error { return s.UpdateIntegrator(ctx, i) },
+		"DeleteIntegrator":       func(ctx context.Context) error { return s.DeleteIntegrator(ctx, "x") },
+		"RevokeIntegratorTokens": func(ctx context.Context) error { return s.RevokeIntegratorTokens(ctx, "x") },
+		"CreateKeyURL":           func(ctx context.Context) error { return s.CreateKeyURL(ctx, k, shared) },
+		"KeyURL":                 func(ctx context.Context) error { return second(s.KeyURL(ctx, "x", "y")) },
+		"KeyURLs":                func(ctx context.Context) error { return second(s.KeyURLs(ctx, "x", page)) },
+		"UpdateKeyURL":           func(ctx context.Context) error { return s.UpdateKeyURL(ctx, k, shared) },
+		"DeleteKeyURL":           func(ctx context.Context) error { return s.DeleteKeyURL(ctx, "x", "y", shared) },
+		"CreateClient":           func(ctx context.Context) error { return s.CreateClient(ctx, newClient("x")) },
+		"Client":                 func(ctx context.Context) error { return second(s.Client(ctx, "x", "y")) },
+		"Clients":                func(ctx context.Context) error { return second(s.Clients(ctx, "x", page)) },
+		"UpdateClient":           func(ctx context.Context) error { return s.UpdateClient(ctx, newClient("x")) },
+		"DeleteClient":           func(ctx context.Context) error { return s.DeleteClient(ctx, "x", "y") },
+		"EnsureOperator":         func(ctx context.Context) error { return s.EnsureOperator(ctx, newOperator()) },
+		"CreateLockHolder":       func(ctx context.Context) error { return s.CreateLockHolder(ctx, h) },
+		"LockHolder":             func(ctx context.Context) error { return second(s.LockHolder(ctx, "x")) },
+		"LockHolders":            func(ctx context.Context) error { return second(s.LockHolders(ctx, page)) },
+		"UpdateLockHolder":       func(ctx context.Context) error { return s.UpdateLockHolder(ctx, h) },
+		"DeleteLockHolder":       func(ctx context.Context) error { return s.DeleteLockHolder(ctx, "x") },
+		"LinkedLockHolder":       func(ctx context.Context) error { return second(s.LinkedLockHolder(ctx, "x", "y")) },
+		"LinkedLockHolders":      func(ctx context.Context) error { return second(s.LinkedLockHolders(ctx, "x", page)) },
+		"Link":                   func(ctx context.Context) error { return s.Link(ctx, link) },
+		"Unlink":                 func(ctx context.Context) error { return s.Unlink(ctx, link) },
+		"Manages":                func(ctx context.Context) error { return second(s.Manages(ctx, "x", "DK", "o", "")) },
+		"CreateResourceServer":   func(ctx context.Context) error { return s.CreateResourceServer(ctx, server, introspects) },
+		"ResourceServer":         func(ctx context.Context) error { return second(s.ResourceServer(ctx, "x")) },
+		"ResourceServers":        func(ctx context.Context) error { return second(s.ResourceServers(ctx, page)) },
+		"UpdateResourceServer":   func(ctx context.Context) error { return s.UpdateResourceServer(ctx, server) },
+		"DeleteResourceServer":   func(ctx context.Context) error { return s.DeleteResourceServer(ctx, "x") },
+		"SigningKeys":            func(ctx context.Context) error { return second(s.SigningKeys(ctx)) },
+		"AddSigningKey":          func(ctx context.Context) error { return s.AddSigningKey(ctx, key) },
+		"RotateSigningKeys":      func(ctx context.Context) error { return s.RotateSigningKeys(ctx, "a", "b", key, time.Now()) },
+		"DeleteSigningKeys":      func(ctx context.Context) error { return s.DeleteSigningKeys(ctx, time.Now()) },
+		"Revoke":                 func(ctx context.Context) error { return s.Revoke(ctx, "jti", time.Now()) },
+		"TokenState": func(ctx context.Context) error {
+			return second(s.TokenState(ctx, storage.TokenQuery{ID: "jti", IntegratorID: "x", ClientID: "y"}))
+		},
+		"RevokeSubjectTokens": func(ctx context.Context) error { return s.RevokeSubjectTokens(ctx, "x", "sub") },
+		"PurgeSubjectEpochs":  func(ctx context.Context) error { return s.PurgeSubjectEpochs(ctx, time.Now()) },
+		"PurgeRevoked":        func(ctx context.Context) error { return second(s.PurgeRevoked(ctx, time.Now())) },
+		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
+		"Settings":            func(ctx context.Context) error { return second(s.Settings(ctx)) },
+		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", page)) },
+		"Migrations":          nil, // PostgreSQL's have a connection of their own
+		"Migrate":             nil,
+		"Ping":                s.Ping,
+		"Close":               nil,
+		"(*ExchangeLog).Record": func(ctx context.Context) error {
+			return newLog(t, s, storage.LogDurable).Record(ctx, granted("x"), false)
+		},
+		"NewDirectory": func(ctx context.Context) error { return second(storage.NewDirectory(ctx, s)) },
+	}
+	for method := range reflect.TypeFor[*storage.Store]().Methods() {
+		if _, listed := calls[method.Name]; !listed {
+			t.Errorf("the list of methods lacks %s", method.Name)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	fails := func(how string, ctx context.Context, names []string) {
+		for _, name := range names {
+			if call := calls[name]; call != nil {
+				if err := call(ctx); err == nil || domain(err) {
+					t.Errorf("%s, %s: got %v", name, how, err)
+				}
+			}
+		}
+	}
+	names := slices.Sorted(maps.Keys(calls))
+	// A directory looks for all who wait, so it goes on when one gives up.
+	fails("cancelled", gone, slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "NewDirectory" }))
+	ok(t, s.Close())
+	fails("closed", t.Context(), names)
+	ok(t, s.Close()) // twice does no harm
+}
+
+// second gives the second of two results.
+func second[T any](_ T, err error) error { return err }
