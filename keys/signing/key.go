@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -36,8 +37,8 @@ const (
 type key struct {
 	row     registry.SigningKey
 	public  jose.JSONWebKey
-	private jose.JSONWebKey // of the active key of the configured algorithm only
-	signers sync.Map        // typ → jose.Signer
+	private jose.JSONWebKey
+	signers sync.Map // typ → jose.Signer
 }
 
 // newKey makes a key and seals its private half.
@@ -77,26 +78,24 @@ func generate(algorithm string) (any, error) {
 	return nil, fmt.Errorf("no signing algorithm %q: want ES256, RS256 or EdDSA", algorithm)
 }
 
-func readKey(row registry.SigningKey) (*key, error) {
-	k := &key{row: row}
-	if err := json.Unmarshal(row.Public, &k.public); err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", row.ID, err)
+// openKey unseals a row. What was sealed proves the rest: the column with the
+// public half is authenticated by nothing else.
+func openKey(row registry.SigningKey, sealer *Sealer) (*key, error) {
+	secret, err := sealer.Open(row.ID, row.Sealed)
+	if err != nil {
+		return nil, err
 	}
-	if !k.public.IsPublic() || k.public.KeyID != row.ID {
+	row.Public, row.Sealed = bytes.Clone(row.Public), bytes.Clone(row.Sealed)
+	k := &key{row: row}
+	if err := json.Unmarshal(secret, &k.private); err != nil {
+		return nil, fmt.Errorf("signing key %s cannot be read", row.ID)
+	}
+	k.public = k.private.Public()
+	public, err := json.Marshal(k.public)
+	if err != nil || k.private.KeyID != row.ID || k.private.Algorithm != row.Algorithm || !bytes.Equal(public, row.Public) {
 		return nil, fmt.Errorf("signing key %s: the row holds another key", row.ID)
 	}
 	return k, nil
-}
-
-func (k *key) unseal(sealer *Sealer) error {
-	secret, err := sealer.Open(k.row.ID, k.row.Sealed)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(secret, &k.private); err != nil {
-		return fmt.Errorf("signing key %s cannot be read", k.row.ID)
-	}
-	return nil
 }
 
 // sign makes a compact JWS with kid and typ in its header.

@@ -1,17 +1,18 @@
 package signing
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/cambio-oauth/cambio/registry"
 )
@@ -44,9 +45,9 @@ type Config struct {
 
 // Ring is the key ring. Somebody has to call Reload every ReloadInterval.
 type Ring struct {
-	config Config
-	flight singleflight.Group
-	keys   atomic.Pointer[keySet]
+	config  Config
+	reading sync.Mutex // one at a time
+	keys    atomic.Pointer[keySet]
 }
 
 // keySet is one immutable reading of the rows.
@@ -86,14 +87,18 @@ func Open(ctx context.Context, config Config) (*Ring, error) {
 	}
 }
 
-// Reload reads the rows.
+// Reload reads the rows, unless somebody has since it was called.
 func (r *Ring) Reload(ctx context.Context) error {
-	_, err, _ := r.flight.Do("reload", func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		return nil, r.reload(ctx)
-	})
-	return err
+	called := r.config.Now()
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	if keys := r.keys.Load(); keys != nil && keys.readAt.After(called) {
+		return nil
+	}
+	// Whoever waits for this must not fail because whoever came first went away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return r.reload(ctx)
 }
 
 func (r *Ring) reload(ctx context.Context) error {
@@ -102,34 +107,27 @@ func (r *Ring) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	before := r.keys.Load()
 	set := &keySet{byID: map[string]*key{}, readAt: now}
 	var published jose.JSONWebKeySet
 	for _, row := range rows {
 		if row.State == StateRetired && now.Sub(row.RetiredAt) > Retain {
 			continue
 		}
-		k, err := readKey(row)
-		if err != nil {
-			return err
+		ours := row.Algorithm == r.config.Algorithm
+		k, err := r.open(row)
+		switch {
+		case err != nil && ours && row.State != StateRetired:
+			return err // CAMBIO_SECRET_KEY is another one, or the row was changed
+		case err != nil:
+			continue // alone: what does not open verifies nothing and is not published
 		}
 		set.byID[row.ID] = k
 		published.Keys = append(published.Keys, k.public)
-		if row.Algorithm != r.config.Algorithm {
-			continue
-		}
-		switch row.State {
-		case StateActive:
+		switch {
+		case ours && row.State == StateActive:
 			set.active = k
-		case StateNext:
+		case ours && row.State == StateNext:
 			set.next = k
-		}
-	}
-	if set.active != nil {
-		if before != nil && before.active != nil && before.active.row.ID == set.active.row.ID {
-			set.active = before.active // its private half is open already
-		} else if err := set.active.unseal(r.config.Sealer); err != nil {
-			return err
 		}
 	}
 	if set.jwks, err = json.Marshal(published); err != nil {
@@ -137,6 +135,21 @@ func (r *Ring) reload(ctx context.Context) error {
 	}
 	r.keys.Store(set)
 	return nil
+}
+
+// open opens a row, whatever its state: what is sealed proves that the row is
+// ours. Who can only write to the database cannot add a key of their own.
+func (r *Ring) open(row registry.SigningKey) (*key, error) {
+	if before := r.keys.Load(); before != nil {
+		if k, ok := before.byID[row.ID]; ok && bytes.Equal(k.row.Sealed, row.Sealed) && bytes.Equal(k.row.Public, row.Public) && k.row.Algorithm == row.Algorithm {
+			same := &key{row: row, public: k.public, private: k.private}
+			if k.row.State == row.State {
+				same = k // with its signers
+			}
+			return same, nil
+		}
+	}
+	return openKey(row, r.config.Sealer)
 }
 
 // Sign gives the compact JWS of payload under the active key.
