@@ -40,7 +40,8 @@ func (c *Client) Validate(grantTypes []string, validScope func(string) bool) err
 // validOrigin: exactly what a browser sends in Origin (RFC 6454 §6.2).
 func validOrigin(origin string) bool {
 	u, err := url.Parse(origin)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" &&
+	ascii := !strings.ContainsFunc(origin, func(r rune) bool { return r <= ' ' || r > '~' })
+	return err == nil && ascii && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" &&
 		origin == u.Scheme+"://"+strings.ToLower(u.Host) &&
 		!strings.HasSuffix(origin, ":") && !(u.Scheme == "https" && u.Port() == "443") && !(u.Scheme == "http" && u.Port() == "80")
 }

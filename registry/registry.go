@@ -152,8 +152,11 @@ const maxNameBytes = 1024
 
 // ValidName tells whether s can name something for people.
 func ValidName(s string) bool {
-	return strings.TrimSpace(s) != "" && len(s) <= maxNameBytes && utf8.ValidString(s) &&
-		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' })
+	visible := strings.ContainsFunc(s, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
+	return visible && len(s) <= maxNameBytes && utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(r rune) bool {
+			return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+		})
 }
 
 // Validate reports what is wrong with an integrator.

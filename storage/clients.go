@@ -120,7 +120,7 @@ func (s *Store) Clients(ctx context.Context, integratorID string, page registry.
 // its generation: a token with a scope that was taken away must not live on.
 func (s *Store) UpdateClient(ctx context.Context, c *registry.Client) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
-		return s.update(tx, "clients", &c.Object, map[string]any{
+		return s.update(tx.Where("integrator_id = ?", c.IntegratorID), "clients", &c.Object, map[string]any{
 			"name": c.Name, "auth_method": c.AuthMethod, "grant_types": list(c.GrantTypes), "scopes": optionalList(c.Scopes),
 			"access_token_ttl": int64(c.AccessTokenTTL / time.Second), "allowed_origins": list(c.AllowedOrigins),
 			"status": string(c.Status),
@@ -143,6 +143,9 @@ func (s *Store) DeleteClient(ctx context.Context, integratorID, clientID string)
 // client that was the operator's before. It refuses the client_id of anybody
 // else.
 func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
+	if len(c.Secrets) == 0 {
+		return errors.New("an operator's client has a secret")
+	}
 	unchanged, err := s.operatorIs(ctx, c)
 	if err != nil || unchanged {
 		return err
@@ -167,7 +170,7 @@ func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 			return registry.ErrConflict
 		}
 		err = tx.Table("clients").Where("client_id = ?", c.ClientID).Updates(map[string]any{
-			"scopes": optionalList(c.Scopes), "grant_types": list(c.GrantTypes), "status": string(c.Status), "updated_at": micros(s.now()),
+			"scopes": optionalList(c.Scopes), "grant_types": list(c.GrantTypes), "auth_method": c.AuthMethod, "status": string(c.Status), "updated_at": micros(s.now()),
 			"generation": gorm.Expr("generation + 1"),
 		}).Error
 		if err != nil {
@@ -185,12 +188,13 @@ func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 }
 
 func (s *Store) operatorIs(ctx context.Context, c *registry.Client) (bool, error) {
-	var found struct{ Same, Active int64 }
+	var found struct{ Same, Secrets, Active int64 }
 	err := s.reader.WithContext(ctx).Raw(`SELECT
 		(SELECT COUNT(*) FROM clients c JOIN client_secrets s ON s.client_id = c.client_id
-			WHERE c.client_id = ? AND c.owner = ? AND c.status = ? AND c.scopes = ? AND s.hash = ? AND s.expires_at = 0) AS same,
+			WHERE c.client_id = ? AND c.owner = ? AND c.status = ? AND c.scopes = ? AND c.grant_types = ? AND c.auth_method = ? AND s.hash = ? AND s.expires_at = 0) AS same,
+		(SELECT COUNT(*) FROM client_secrets WHERE client_id = ?) AS secrets,
 		(SELECT COUNT(*) FROM clients WHERE owner = ? AND status = 'active') AS active`,
-		c.ClientID, string(registry.OwnerOperator), string(c.Status), optionalList(c.Scopes), c.Secrets[0].Hash,
-		string(registry.OwnerOperator)).Scan(&found).Error
-	return found.Same == 1 && found.Active == 1, translate(err)
+		c.ClientID, string(registry.OwnerOperator), string(c.Status), optionalList(c.Scopes), list(c.GrantTypes), c.AuthMethod, c.Secrets[0].Hash,
+		c.ClientID, string(registry.OwnerOperator)).Scan(&found).Error
+	return found.Same == 1 && found.Secrets == int64(len(c.Secrets)) && found.Active == 1, translate(err)
 }

@@ -5,10 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
 
 	"github.com/cambio-oauth/cambio/migrations"
@@ -32,7 +32,7 @@ var ErrOutdated = errors.New("the configuration could not be read from the datab
 // every PollInterval.
 type Directory struct {
 	store   *Store
-	flight  singleflight.Group
+	reading sync.Mutex // one at a time
 	current atomic.Pointer[view]
 }
 
@@ -68,19 +68,22 @@ func (d *Directory) Confirmed(ctx context.Context) (*registry.Snapshot, error) {
 	return d.current.Load().snapshot, nil
 }
 
-// Refresh reads the counter of changes, and everything else if it has moved.
+// Refresh reads the counter of changes, and everything else if it has moved,
+// unless somebody has since it was called.
 func (d *Directory) Refresh(ctx context.Context) error {
-	// Whoever waits must not fail because whoever came first went away.
-	_, err, _ := d.flight.Do("refresh", func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
-		defer cancel()
-		return nil, d.refresh(ctx)
-	})
-	return err
+	called := d.store.now()
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	if v := d.current.Load(); v != nil && v.confirmedAt.After(called) {
+		return nil
+	}
+	// Whoever waits for this must not fail because whoever came first went away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
+	defer cancel()
+	return d.refresh(ctx, called)
 }
 
-func (d *Directory) refresh(ctx context.Context) error {
-	asked := d.store.now()
+func (d *Directory) refresh(ctx context.Context, asked time.Time) error {
 	seq, err := counter(d.store.reader.WithContext(ctx))
 	if err != nil {
 		return err

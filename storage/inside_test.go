@@ -6,10 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cambio-oauth/cambio/registry"
@@ -154,45 +152,6 @@ func TestAgeIsCountedFromTheQuestion(t *testing.T) {
 	directory := newDirectory(t, store)
 	if got := directory.current.Load().confirmedAt; !got.Equal(asked) {
 		t.Errorf("confirmed at %v, asked at %v", got, asked)
-	}
-}
-
-// However many are in want of a look, few looks are made.
-func TestLooksAreShared(t *testing.T) {
-	store := newSQLite(t)
-	directory := newDirectory(t, store)
-	var mu sync.Mutex
-	looks := 0
-	now := time.Now()
-	store.now = func() time.Time {
-		mu.Lock()
-		defer mu.Unlock()
-		looks++
-		return now
-	}
-	synctest.Test(t, func(t *testing.T) {
-		back := make(chan struct{})
-		var all sync.WaitGroup
-		all.Go(func() {
-			_, _, _ = directory.flight.Do("refresh", func() (any, error) {
-				<-back
-				return nil, nil
-			})
-		})
-		synctest.Wait()
-		for range 100 {
-			all.Go(func() {
-				if err := directory.Refresh(context.Background()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		synctest.Wait()
-		close(back)
-		all.Wait()
-	})
-	if looks > 2 { // the one that was under way, and one more at the most
-		t.Errorf("100 callers made %d looks", looks)
 	}
 }
 

@@ -160,8 +160,9 @@ func (s *Store) KeyURLs(ctx context.Context, integratorID string, page registry.
 
 // UpdateKeyURL stores a changed key URL; ErrConflict as of CreateKeyURL.
 func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error {
-	return s.change(ctx, func(tx *gorm.DB) error {
-		err := s.update(tx, "key_urls", &k.Object, map[string]any{
+	was := k.Object
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		err := s.update(tx.Where("integrator_id = ?", k.IntegratorID), "key_urls", &k.Object, map[string]any{
 			"issuer": k.Issuer, "url": k.URL, "format": k.Format,
 			"algorithms": list(k.Algorithms), "audiences": list(k.Audiences), "permissions_claim": k.PermissionsClaim,
 			"allow_id_token": k.AllowIDToken, "clientless": k.Clientless,
@@ -172,6 +173,10 @@ func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 		}
 		return settle(tx, k, terms)
 	})
+	if err != nil {
+		k.Object = was // nothing was stored
+	}
+	return err
 }
 
 // DeleteKeyURL deletes a key URL of an integrator.

@@ -69,15 +69,16 @@ func Path(databaseURL string) (string, bool) {
 }
 
 func openSQLite(path string) (*Store, error) {
-	if path == "" || strings.ContainsAny(path, "?#%\x00") {
+	if path == "" || strings.HasPrefix(path, ":memory:") || strings.ContainsAny(path, "?#%\x00") {
 		return nil, errors.New("want sqlite://PATH, where PATH is the name of a file without ? # %")
 	}
+	path = filepath.Clean(path) // the one that SQLite opens, too
 	// SQLite gives the files beside it (-wal, -shm) the mode of the database.
-	file, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the database file: %w", err)
 	}
-	if err := file.Close(); err != nil {
+	if err := errors.Join(file.Chmod(0o600), file.Close()); err != nil {
 		return nil, err
 	}
 	// FULL: an acknowledged revocation survives a power cut. immediate: a
@@ -124,6 +125,9 @@ func openPostgres(databaseURL string) (*Store, error) {
 	unlimited := config.Copy() // a migration may take longer than a request
 	config.RuntimeParams["statement_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
 	config.RuntimeParams["application_name"] = "cambio"
+	// A replica that is cut off in the middle of a change must not keep others
+	// from changing anything.
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint((2 * statementTimeout).Milliseconds())
 	pool := stdlib.OpenDB(*config)
 	pool.SetMaxOpenConns(postgresConnections)
 	pool.SetMaxIdleConns(postgresConnections)
@@ -150,10 +154,13 @@ func openPostgres(databaseURL string) (*Store, error) {
 // keys pass through here.
 func wrap(dialector gorm.Dialector) (*gorm.DB, error) {
 	return gorm.Open(dialector, &gorm.Config{
-		TranslateError:         true,
-		SkipDefaultTransaction: true,
-		DisableAutomaticPing:   true,
-		Logger:                 logger.New(discard{io.Discard}, logger.Config{LogLevel: logger.Silent, ParameterizedQueries: true}),
+		TranslateError: true,
+		// On our side, too: a network that swallows packets never answers.
+		DefaultContextTimeout:     statementTimeout,
+		DefaultTransactionTimeout: statementTimeout,
+		SkipDefaultTransaction:    true,
+		DisableAutomaticPing:      true,
+		Logger:                    logger.New(discard{io.Discard}, logger.Config{LogLevel: logger.Silent, ParameterizedQueries: true}),
 	})
 }
 
@@ -190,25 +197,6 @@ func (s *Store) Ping(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Settings tells the settings that durability hangs on, as the connection that
-// writes has them.
-func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
-	names := []string{"journal_mode", "synchronous", "foreign_keys"}
-	statement := "PRAGMA "
-	if s.dialect == migrations.Postgres {
-		names, statement = []string{"fsync", "synchronous_commit", "full_page_writes"}, "SHOW "
-	}
-	settings := map[string]string{}
-	for _, name := range names {
-		var value string
-		if err := s.pools[0].QueryRowContext(ctx, statement+name).Scan(&value); err != nil {
-			return nil, err
-		}
-		settings[name] = value
-	}
-	return settings, nil
 }
 
 // Close closes all connections.

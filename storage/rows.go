@@ -156,18 +156,20 @@ func convertAll[R, T any](rows []R, convert func(R) T) []T {
 }
 
 // update writes columns of one row if its revision is still the one that was
-// read, and tells the object its new revision and time.
+// read, and tells the object its new revision and time. tx may hold a condition
+// of its own, such as whose the row must be.
 func (s *Store) update(tx *gorm.DB, table string, o *registry.Object, columns map[string]any) error {
+	tx = tx.Table(table).Session(&gorm.Session{})
 	now := micros(s.now())
 	columns["revision"] = o.Revision + 1
 	columns["updated_at"] = now
-	result := tx.Table(table).Where("id = ? AND revision = ?", o.ID, o.Revision).Updates(columns)
+	result := tx.Where("id = ? AND revision = ?", o.ID, o.Revision).Updates(columns)
 	if result.Error != nil {
 		return result.Error
 	}
 	if result.RowsAffected == 0 {
 		var n int64
-		if err := tx.Table(table).Where("id = ?", o.ID).Count(&n).Error; err != nil {
+		if err := tx.Where("id = ?", o.ID).Count(&n).Error; err != nil {
 			return err
 		}
 		if n == 0 {

@@ -81,9 +81,14 @@ func subjectHash(subject string) []byte {
 // RevokeSubjectTokens kills the tokens of one subject of an integrator that
 // were issued up to now. subject is the sub of the subject tokens, or of ours.
 func (s *Store) RevokeSubjectTokens(ctx context.Context, integratorID, subject string) error {
+	if subject == "" {
+		return registry.ErrNotFound
+	}
 	now := s.now()
+	// The later moment stays: a replica whose clock is behind revives nobody.
 	return translate(s.writer.WithContext(ctx).Exec(`INSERT INTO subject_epochs (integrator_id, subject_hash, not_before, expires_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (integrator_id, subject_hash) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at`,
+		ON CONFLICT (integrator_id, subject_hash) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at
+		WHERE excluded.not_before > subject_epochs.not_before`,
 		integratorID, subjectHash(subject), micros(now), micros(now.Add(registry.MaxAccessTokenTTL+time.Hour))).Error)
 }
 

@@ -215,13 +215,10 @@ func (p *program) router() (http.Handler, error) {
 	return router, nil
 }
 
-// changed makes this replica know of a change before the answer leaves. The
-// first look may be one that began before the commit; the second cannot be.
+// changed makes this replica know of a change before the answer leaves.
 func (p *program) changed(ctx context.Context) {
-	for range 2 {
-		if err := p.directory.Refresh(ctx); err != nil {
-			p.log.ErrorContext(ctx, "a change is stored but not yet known to this replica", "error", err)
-		}
+	if err := p.directory.Refresh(ctx); err != nil {
+		p.log.ErrorContext(ctx, "a change is stored but not yet known to this replica", "error", err)
 	}
 }
 

@@ -2,7 +2,7 @@
 -- Times are microseconds since 1970, UTC. Lists are JSON arrays.
 
 CREATE TABLE integrators (
-    id         TEXT PRIMARY KEY,
+    id         TEXT NOT NULL PRIMARY KEY,
     name       TEXT NOT NULL,
     status     TEXT NOT NULL CHECK (status IN ('active', 'disabled')),
     generation BIGINT NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE integrators (
 );
 
 CREATE TABLE key_urls (
-    id                TEXT PRIMARY KEY,
+    id                TEXT NOT NULL PRIMARY KEY,
     integrator_id     TEXT NOT NULL REFERENCES integrators (id) ON DELETE CASCADE,
     issuer            TEXT NOT NULL,
     url               TEXT NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE clientless_audiences (
 CREATE INDEX clientless_audiences_integrator ON clientless_audiences (integrator_id);
 
 CREATE TABLE resource_servers (
-    id         TEXT PRIMARY KEY,
+    id         TEXT NOT NULL PRIMARY KEY,
     name       TEXT NOT NULL,
     audience   TEXT NOT NULL UNIQUE,
     client_id  TEXT NOT NULL,
@@ -52,7 +52,7 @@ CREATE TABLE resource_servers (
 );
 
 CREATE TABLE clients (
-    id                 TEXT PRIMARY KEY,
+    id                 TEXT NOT NULL PRIMARY KEY,
     client_id          TEXT NOT NULL UNIQUE,
     owner              TEXT NOT NULL CHECK (owner IN ('integrator', 'operator', 'resource_server')),
     integrator_id      TEXT REFERENCES integrators (id) ON DELETE CASCADE,
@@ -83,7 +83,7 @@ CREATE TABLE client_secrets (
 );
 
 CREATE TABLE lock_holders (
-    id                     TEXT PRIMARY KEY,
+    id                     TEXT NOT NULL PRIMARY KEY,
     name                   TEXT NOT NULL,
     country_iso            TEXT NOT NULL,
     organization_id        TEXT NOT NULL,
@@ -103,7 +103,7 @@ CREATE TABLE lock_holder_links (
 CREATE INDEX lock_holder_links_lock_holder ON lock_holder_links (lock_holder_id);
 
 CREATE TABLE signing_keys (
-    id         TEXT PRIMARY KEY,
+    id         TEXT NOT NULL PRIMARY KEY,
     algorithm  TEXT NOT NULL,
     state      TEXT NOT NULL CHECK (state IN ('next', 'active', 'retired')),
     public     BYTEA NOT NULL,
@@ -117,7 +117,7 @@ CREATE UNIQUE INDEX signing_keys_one_next ON signing_keys (algorithm) WHERE stat
 
 -- Revocation is the only state of a token: by its jti, never by its text.
 CREATE TABLE revoked_tokens (
-    jti        TEXT PRIMARY KEY,
+    jti        TEXT NOT NULL PRIMARY KEY,
     expires_at BIGINT NOT NULL,
     revoked_at BIGINT NOT NULL
 );
@@ -136,7 +136,7 @@ CREATE INDEX subject_epochs_expires ON subject_epochs (expires_at);
 
 -- No foreign keys: the record outlives what it tells of.
 CREATE TABLE exchanges (
-    id            TEXT PRIMARY KEY,
+    id            TEXT NOT NULL PRIMARY KEY,
     at            BIGINT NOT NULL,
     grant_type    TEXT NOT NULL,
     result        TEXT NOT NULL,

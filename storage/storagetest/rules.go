@@ -43,6 +43,9 @@ func rules() map[string]func(*testing.T, *storage.Store) {
 		"reading and writing at once":                      testReadThenWriteAtOnce,
 		"requests that are given up":                       testCancelledRequests,
 		"every method of a closed store fails":             testClosed,
+		"nobody changes what is another's":                 testForgedChanges,
+		"a refused change leaves the object as it was":     testFailedChange,
+		"the operator's client is as it was said":          testOperatorIsAsSaid,
 	}
 }
 
