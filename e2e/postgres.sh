@@ -137,7 +137,7 @@ start_server() {
 			listen_addresses = '127.0.0.1'
 			port = $port
 			unix_socket_directories = '$dir'
-			max_connections = 200
+			max_connections = 500
 			fsync = on
 		CONF
 		: >"$dir/log"

@@ -39,10 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) *storage.Store) {
 		t.Run(name, func(t *testing.T) { test(&suite{T: t, store: open(t)}) })
 	}
 	for name, test := range rules() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, open(t))
-		})
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
 }
 
