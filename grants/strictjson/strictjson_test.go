@@ -69,7 +69,7 @@ func TestMillionsOfBracketsCostOneScan(t *testing.T) {
 		"after a known member": append([]byte(`{"permissions":`), bytes.Repeat([]byte("["), 3_500_000)...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if n := testing.AllocsPerRun(1, func() { wantError(t, strictjson.Check(data), strictjson.ErrDepth) }); n > 0 {
+			if n := testing.AllocsPerRun(10, func() { wantError(t, strictjson.Check(data), strictjson.ErrDepth) }); n > 0 {
 				t.Errorf("%v allocations, want none", n)
 			}
 		})
