@@ -17,10 +17,10 @@ const (
 	maxAudiences       = 16
 )
 
-// Algorithms a key URL may allow (RFC 7518 §3.1, RFC 8037 §3.1). Symmetric
+// Algorithms a key URL may allow (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). Symmetric
 // ones and none are not among them and cannot be configured.
 func Algorithms() []string {
-	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 }
 
 // Validate reports what is wrong with a key URL. Whether the URL itself may be

@@ -103,7 +103,7 @@ type Verifier struct {
 // Verify checks form, type, signature, issuer and expiry. The error is
 // ErrInvalid, or one that says why nobody can tell.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
-	token, err := jws.Parse(raw, grants.MaxBodyBytes)
+	token, err := jws.ParseJWT(raw, grants.MaxBodyBytes)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}

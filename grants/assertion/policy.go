@@ -23,6 +23,7 @@ type Policy struct {
 	Audiences    []string      // aud must hold at least one; empty accepts nothing
 	Algorithms   []string      // JWS names, such as RS256; empty accepts nothing
 	Keys         KeyRef        // whose keys
+	KeysEpoch    int64         // keys fetched under an older one are not used
 	AllowIDToken bool          // accept ID tokens, which were meant for a client
 	MaxLifetime  time.Duration // exp - iat; 0 means DefaultMaxLifetime
 }
@@ -51,6 +52,8 @@ type Key struct {
 	Unnamed bool
 	// Problem, when not empty, says why the key must not verify anything.
 	Problem string
+	// Used, when not nil, is told of each signature that the key verified.
+	Used func(at time.Time)
 }
 
 // KeyQuery asks for the keys that may have signed a token.
@@ -59,6 +62,9 @@ type KeyQuery struct {
 	KeyID string // kid of the token; empty when it has none
 	// Renew asks for newer keys than those that did not verify.
 	Renew bool
+	// Epoch rises when the integrator asks for its keys to be fetched anew:
+	// what was fetched under an older one is not an answer.
+	Epoch int64
 }
 
 // Keys finds keys: those whose ID is the one asked for, the unnamed ones, or

@@ -24,7 +24,7 @@ func (t *Token) KeyID() string { return t.signed.KeyID }
 // Parse bounds and reads a subject token. It gives what is needed to find the
 // policy, and refuses what no policy could accept.
 func Parse(raw string) (*Token, *grants.Refusal) {
-	signed, err := jws.Parse(raw, grants.MaxSubjectTokenBytes)
+	signed, err := jws.ParseJWT(raw, grants.MaxSubjectTokenBytes)
 	switch {
 	case errors.Is(err, jws.ErrTooLarge):
 		return nil, grants.RefuseToken(grants.TooLarge, "the subject token is too large",

@@ -32,13 +32,27 @@ type Token struct {
 	Algorithm string
 	KeyID     string // empty when absent
 	Type      string // lower case, without the prefix "application/" (RFC 7515 §4.1.9)
-	Payload   []byte // a JSON object, checked by strictjson
+	Payload   []byte
 
 	signed    []byte // header and payload as they were signed
 	signature []byte
 }
 
-// Parse reads the compact serialization of at most limit bytes.
+// ParseJWT reads a compact JWS whose payload is a JSON object, checked by
+// strictjson (RFC 7519 §7.2).
+func ParseJWT(raw string, limit int) (*Token, error) {
+	token, err := Parse(raw, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkObject(token.Payload); err != nil {
+		return nil, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
+	}
+	return token, nil
+}
+
+// Parse reads the compact serialization of at most limit bytes. The payload may
+// be anything.
 func Parse(raw string, limit int) (*Token, error) {
 	if len(raw) > limit {
 		return nil, ErrTooLarge
@@ -67,9 +81,6 @@ func Parse(raw string, limit int) (*Token, error) {
 	token := &Token{Payload: payload, signed: []byte(raw[:len(head)+1+len(body)]), signature: proof}
 	if err := token.readHeader(header); err != nil {
 		return nil, err
-	}
-	if err := checkObject(payload); err != nil {
-		return nil, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
 	}
 	return token, nil
 }

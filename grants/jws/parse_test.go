@@ -14,7 +14,7 @@ import (
 // part of the text that says what exactly was wrong.
 func wantParseError(t *testing.T, raw string, want error, text string) {
 	t.Helper()
-	token, err := jws.Parse(raw, limit)
+	token, err := jws.ParseJWT(raw, limit)
 	if err == nil {
 		t.Fatalf("accepted: %+v", token)
 	}
@@ -62,7 +62,7 @@ func TestNumberOfParts(t *testing.T) {
 
 func TestDotsCostNoMemory(t *testing.T) {
 	dots := strings.Repeat(".", 10_000)
-	if n := testing.AllocsPerRun(10, func() { _, _ = jws.Parse(dots, limit) }); n > 5 {
+	if n := testing.AllocsPerRun(10, func() { _, _ = jws.ParseJWT(dots, limit) }); n > 5 {
 		t.Errorf("%v allocations for 10,000 dots", n)
 	}
 }
@@ -92,7 +92,7 @@ func TestSize(t *testing.T) {
 		{"one byte less", len(raw) + 1, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := jws.Parse(raw, test.limit); !errors.Is(err, test.want) {
+			if _, err := jws.ParseJWT(raw, test.limit); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
@@ -205,7 +205,7 @@ func TestHeaderAndPayloadAreStrictJSONObjects(t *testing.T) {
 		for part, raw := range map[string]string{"header": header, "payload": payload} {
 			t.Run(test.name+" as "+part, func(t *testing.T) {
 				wantParseError(t, raw, jws.ErrMalformed, part+": ")
-				_, err := jws.Parse(raw, limit)
+				_, err := jws.ParseJWT(raw, limit)
 				if test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) {
 					t.Errorf("got %v, want %v %s", err, test.want, test.text)
 				}

@@ -11,7 +11,7 @@ import (
 	"math/big"
 )
 
-// algorithm is how one JWS algorithm verifies (RFC 7518 §3.1, RFC 8037 §3.1).
+// algorithm is how one JWS algorithm verifies (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
 type algorithm struct {
 	hash   crypto.Hash
 	verify func(key any, hash crypto.Hash, digest, signature []byte) bool
@@ -24,7 +24,7 @@ func algorithms() map[string]algorithm {
 		"ES256": {crypto.SHA256, verifyECDSA(elliptic.P256())},
 		"ES384": {crypto.SHA384, verifyECDSA(elliptic.P384())},
 		"ES512": {crypto.SHA512, verifyECDSA(elliptic.P521())},
-		"EdDSA": {0, verifyEd25519},
+		"EdDSA": {0, verifyEd25519}, "Ed25519": {0, verifyEd25519}, // RFC 9864 §2.2: the same under its own name
 	}
 }
 
