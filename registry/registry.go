@@ -46,8 +46,15 @@ type KeyURL struct {
 	PermissionsClaim string   // name or JSON Pointer
 	AllowIDToken     bool
 	Clientless       bool
+	SingleUse        bool          // a subject token is exchanged once
 	MaxLifetime      time.Duration // exp - iat of a subject token, whole seconds
 	Status           Status
+	KeysEpoch        int64 // set by the store: keys fetched under an older one are not used
+}
+
+// Source names the keys of a key URL.
+func (k *KeyURL) Source() KeySource {
+	return KeySource{IntegratorID: k.IntegratorID, URL: k.URL, Format: k.Format}
 }
 
 // Owner says whose a client is.

@@ -22,8 +22,10 @@ type keyURLRow struct {
 	PermissionsClaim string
 	AllowIDToken     bool
 	Clientless       bool
+	SingleUse        bool
 	MaxLifetime      int64
 	Status           string
+	KeysEpoch        int64
 }
 
 // TableName implements gorm's tabler.
@@ -33,8 +35,8 @@ func (r keyURLRow) keyURL() registry.KeyURL {
 	return registry.KeyURL{
 		Object: r.Object.value(), IntegratorID: r.IntegratorID, Issuer: r.Issuer, URL: r.URL, Format: r.Format,
 		Algorithms: r.Algorithms, Audiences: r.Audiences, PermissionsClaim: r.PermissionsClaim,
-		AllowIDToken: r.AllowIDToken, Clientless: r.Clientless,
-		MaxLifetime: time.Duration(r.MaxLifetime) * time.Second, Status: registry.Status(r.Status),
+		AllowIDToken: r.AllowIDToken, Clientless: r.Clientless, SingleUse: r.SingleUse,
+		MaxLifetime: time.Duration(r.MaxLifetime) * time.Second, Status: registry.Status(r.Status), KeysEpoch: r.KeysEpoch,
 	}
 }
 
@@ -47,17 +49,29 @@ func (s *Store) CreateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 		return err
 	}
 	return s.change(ctx, func(tx *gorm.DB) error {
+		epoch, err := counter(tx)
+		if err != nil {
+			return err
+		}
 		row := keyURLRow{
 			Object: head, IntegratorID: k.IntegratorID, Issuer: k.Issuer, URL: k.URL, Format: k.Format,
 			Algorithms: k.Algorithms, Audiences: k.Audiences, PermissionsClaim: k.PermissionsClaim,
-			AllowIDToken: k.AllowIDToken, Clientless: k.Clientless,
-			MaxLifetime: int64(k.MaxLifetime / time.Second), Status: string(k.Status),
+			AllowIDToken: k.AllowIDToken, Clientless: k.Clientless, SingleUse: k.SingleUse,
+			MaxLifetime: int64(k.MaxLifetime / time.Second), Status: string(k.Status), KeysEpoch: epoch,
 		}
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
+		k.KeysEpoch = epoch
 		return settle(tx, k, terms)
 	})
+}
+
+// sameKeys keeps the epoch of keys that are fetched from where they were, and
+// begins another for keys from elsewhere: deleted and made again, or changed
+// there and back, nothing that was fetched before counts.
+func sameKeys(k *registry.KeyURL) any {
+	return gorm.Expr("CASE WHEN url = ? AND format = ? THEN keys_epoch ELSE (SELECT seq FROM changes WHERE id = 1) END", k.URL, k.Format)
 }
 
 // settle holds a key URL that was just written against all others. Changes
@@ -160,21 +174,27 @@ func (s *Store) KeyURLs(ctx context.Context, integratorID string, page registry.
 
 // UpdateKeyURL stores a changed key URL; ErrConflict as of CreateKeyURL.
 func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error {
-	was := k.Object
+	was := *k
 	err := s.change(ctx, func(tx *gorm.DB) error {
 		err := s.update(tx.Where("integrator_id = ?", k.IntegratorID), "key_urls", &k.Object, map[string]any{
 			"issuer": k.Issuer, "url": k.URL, "format": k.Format,
 			"algorithms": list(k.Algorithms), "audiences": list(k.Audiences), "permissions_claim": k.PermissionsClaim,
-			"allow_id_token": k.AllowIDToken, "clientless": k.Clientless,
-			"max_lifetime": int64(k.MaxLifetime / time.Second), "status": string(k.Status),
+			"allow_id_token": k.AllowIDToken, "clientless": k.Clientless, "single_use": k.SingleUse,
+			"max_lifetime": int64(k.MaxLifetime / time.Second), "status": string(k.Status), "keys_epoch": sameKeys(k),
 		})
 		if err != nil {
+			return err
+		}
+		if err := tx.Raw("SELECT keys_epoch FROM key_urls WHERE id = ?", k.ID).Scan(&k.KeysEpoch).Error; err != nil {
+			return err
+		}
+		if err := dropOrphanedKeys(tx, k.IntegratorID); err != nil {
 			return err
 		}
 		return settle(tx, k, terms)
 	})
 	if err != nil {
-		k.Object = was // nothing was stored
+		k.Object, k.KeysEpoch = was.Object, was.KeysEpoch // nothing was stored
 	}
 	return err
 }
@@ -183,6 +203,9 @@ func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 func (s *Store) DeleteKeyURL(ctx context.Context, integratorID, id string, terms registry.KeyURLTerms) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
 		if err := remove(tx, "key_urls", "integrator_id = ? AND id = ?", integratorID, id); err != nil {
+			return err
+		}
+		if err := dropOrphanedKeys(tx, integratorID); err != nil {
 			return err
 		}
 		return reserve(tx, integratorID, terms.Audiences)

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -90,6 +91,28 @@ func (s *Store) RevokeSubjectTokens(ctx context.Context, integratorID, subject s
 		ON CONFLICT (integrator_id, subject_hash) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at
 		WHERE excluded.not_before > subject_epochs.not_before`,
 		integratorID, subjectHash(subject), micros(now), micros(now.Add(registry.MaxAccessTokenTTL+time.Hour))).Error)
+}
+
+// Consume uses up a subject token, by the names it is unique under (RFC 7519
+// §4.1.7). It tells whether this was the first time; of any number at once, on
+// any replicas, one is told so.
+func (s *Store) Consume(ctx context.Context, integratorID, issuer, tokenID string, expiresAt time.Time) (first bool, err error) {
+	hash := sha256.New()
+	for _, part := range []string{integratorID, issuer, tokenID} {
+		fmt.Fprintf(hash, "%d:%s,", len(part), part) // lengths, so that no two triples are one text
+	}
+	result := s.writer.WithContext(ctx).Exec(
+		"INSERT INTO consumed_tokens (expires_at, token_hash) VALUES (?, ?) ON CONFLICT (token_hash) DO NOTHING",
+		micros(expiresAt), hash.Sum(nil))
+	return result.RowsAffected == 1, translate(result.Error)
+}
+
+// PurgeConsumed forgets used tokens that expired before a moment, in a batch.
+func (s *Store) PurgeConsumed(ctx context.Context, expiredBefore time.Time) error {
+	const batch = 500
+	return translate(s.writer.WithContext(ctx).Exec(
+		"DELETE FROM consumed_tokens WHERE token_hash IN (SELECT token_hash FROM consumed_tokens WHERE expires_at < ? LIMIT ?)",
+		micros(expiredBefore), batch).Error)
 }
 
 func generation(id string, found *int64) int64 {

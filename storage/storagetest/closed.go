@@ -57,6 +57,19 @@ func testClosed(t *testing.T, s *storage.Store) {
 		"RotateSigningKeys":      func(ctx context.Context) error { return s.RotateSigningKeys(ctx, "a", "b", key, time.Now()) },
 		"DeleteSigningKeys":      func(ctx context.Context) error { return s.DeleteSigningKeys(ctx, time.Now()) },
 		"Revoke":                 func(ctx context.Context) error { return s.Revoke(ctx, "jti", time.Now()) },
+		"KeyDocument":            func(ctx context.Context) error { return second(s.KeyDocument(ctx, k.Source())) },
+		"KeyDocuments":           func(ctx context.Context) error { return second(s.KeyDocuments(ctx, "x")) },
+		"SaveKeyDocument":        func(ctx context.Context) error { return s.SaveKeyDocument(ctx, document(k.Source(), 1, time.Now())) },
+		"KeyFetchFailed":         func(ctx context.Context) error { return s.KeyFetchFailed(ctx, k.Source(), "timeout", time.Now()) },
+		"PublishKeyDocument": func(ctx context.Context) error {
+			return second(s.PublishKeyDocument(ctx, document(k.Source(), 1, time.Now())))
+		},
+		"KeysUsed": func(ctx context.Context) error {
+			return s.KeysUsed(ctx, []registry.KeyUse{{Source: k.Source(), Thumbprint: "x"}})
+		},
+		"PurgeKeyUses":  func(ctx context.Context) error { return s.PurgeKeyUses(ctx, time.Now()) },
+		"Consume":       func(ctx context.Context) error { return second(s.Consume(ctx, "x", "y", "z", time.Now())) },
+		"PurgeConsumed": func(ctx context.Context) error { return s.PurgeConsumed(ctx, time.Now()) },
 		"TokenState": func(ctx context.Context) error {
 			return second(s.TokenState(ctx, storage.TokenQuery{ID: "jti", IntegratorID: "x", ClientID: "y"}))
 		},
