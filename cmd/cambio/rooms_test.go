@@ -48,7 +48,7 @@ func importLaw() []room {
 		{"grants/tokenexchange/fositegrant", []string{"grants/..."}, []string{libFosite}, "the adapter serves any server on fosite, so it knows no other room of this one"},
 		{"grants/clientcredentials", []string{"grants"}, []string{libFosite}, "a grant on fosite's interface, for any server on fosite"},
 		{"grants/accesstoken", []string{"grants", "grants/jws"}, nil, "tokens are minted through a port: the keys are in keys/signing"},
-		{"keys/remote", []string{"grants/assertion", "grants/strictjson"}, []string{libHTTP, libJOSE, "code.dny.dev/ssrf"}, "the room of hostile bytes holds no secret and no database"},
+		{"keys/remote", []string{"registry", "grants/assertion", "grants/strictjson"}, []string{libHTTP, libJOSE, "code.dny.dev/ssrf"}, "the room of hostile bytes holds no secret, and remembers through a port"},
 		{"keys/signing", []string{"registry"}, []string{libJOSE}, "the room of secrets never dials"},
 		{"handlers", []string{"grants/..."}, []string{libFosite, libHTTP, "github.com/gorilla/mux"}, "the doors decide nothing and store nothing: they have ports"},
 		{"admin", []string{"registry", "grants", "grants/accesstoken", "grants/permissions", "grants/strictjson"}, []string{libHTTP, "github.com/gorilla/mux"}, "the service's rules must hold whatever stores and serves them"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/registry"
 )
 
 // Lives of fetched keys.
@@ -26,16 +27,21 @@ const (
 	coldRetryAfter = 5 * time.Second // after a failure, when there are no keys at all
 	renewAfter     = 8 * time.Minute // in the background, up to renewSpread later
 	renewSpread    = time.Minute
-	forgetAfter    = 24 * time.Hour // without a question
+	adoptFor       = 5 * time.Minute // since another replica fetched
+	forgetAfter    = 24 * time.Hour  // without a question
 	sweepEvery     = time.Hour
 	maxEntries     = 100_000
+	flightTimeout  = 2 * FetchTimeout // waiting for a place included
 )
 
-// Config is what a Source needs. Its zero value fetches from public addresses.
+// Config is what a Source needs. Its zero value fetches from public addresses
+// and remembers nothing after a restart.
 type Config struct {
 	// Allow lists networks of the operator's choice: their addresses may be
 	// private, use any port and plain http.
 	Allow []netip.Prefix
+	// Memory keeps what was fetched; nil means nowhere.
+	Memory Memory
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log gets one line for each failed fetch; nil means none.
@@ -50,8 +56,11 @@ type Config struct {
 type Source struct {
 	now     func() time.Time
 	log     *slog.Logger
+	memory  Memory // may be nil
 	fetcher *fetcher
 	get     func(ctx context.Context, url string) ([]byte, error)
+	places  *places
+	renewal chan struct{} // holds one for each fetch in the background
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -67,7 +76,10 @@ var _ assertion.Keys = (*Source)(nil)
 
 // New makes a Source, which has to be closed.
 func New(config Config) *Source {
-	s := &Source{now: config.Now, log: config.Log, fetcher: newFetcher(config), entries: map[assertion.KeyRef]*entry{}}
+	s := &Source{
+		now: config.Now, log: config.Log, memory: config.Memory, fetcher: newFetcher(config),
+		places: newPlaces(), renewal: make(chan struct{}, maxRenewals), entries: map[assertion.KeyRef]*entry{},
+	}
 	s.get = s.fetcher.get
 	if s.now == nil {
 		s.now = time.Now
@@ -94,31 +106,30 @@ func (s *Source) Find(ctx context.Context, query assertion.KeyQuery) ([]assertio
 	now := s.now()
 	e := s.entry(query.Ref, now)
 	e.used.Store(now.UnixNano())
-
-	e.mu.Lock()
-	fetch, wait := e.decide(query, now)
-	if fetch && e.flight == nil && !now.Before(e.retryAt) {
-		s.start(ctx, query.Ref, e)
-	}
-	if flight := e.flight; wait && flight != nil {
+	for {
+		e.mu.Lock()
+		fetch, wait := e.decide(query, now)
+		if fetch && e.mayFetch(query.Epoch, now) {
+			s.start(ctx, e, query)
+		}
+		flight := e.flight
+		if !wait || flight == nil {
+			defer e.mu.Unlock()
+			return e.answer(query, now)
+		}
 		e.mu.Unlock()
 		select {
-		case <-flight:
+		case <-flight.done:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		e.mu.Lock()
+		now = s.now()
+		if flight.query.Epoch >= query.Epoch {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return e.answer(query, now)
+		} // else that one brought what no longer counts
 	}
-	defer e.mu.Unlock()
-	return e.answer(query, s.now())
-}
-
-// Forget drops what is known of a key URL, so that the next question fetches.
-// A fetch that runs already answers only those who wait for it.
-func (s *Source) Forget(ref assertion.KeyRef) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.entries, ref)
 }
 
 // Close stops running fetches and waits for their end. What is in memory can
@@ -131,44 +142,68 @@ func (s *Source) Close() {
 	s.flights.Wait()
 }
 
+// flight is one attempt to get newer keys than an entry has.
+type flight struct {
+	query assertion.KeyQuery // of whoever came first
+	done  chan struct{}      // closed at its end
+}
+
 // start begins a flight, whose end everyone waits for who asks meanwhile. It
 // outlives the context of whoever came first. The entry is locked.
-func (s *Source) start(ctx context.Context, ref assertion.KeyRef, e *entry) {
+func (s *Source) start(ctx context.Context, e *entry, query assertion.KeyQuery) (started bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {
 		e.fail(failed(WordUnreachable, errors.New("closed")), s.now())
-		return
+		return false
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 	stop := context.AfterFunc(s.ctx, cancel)
-	e.flight = make(chan struct{})
+	f := &flight{query: query, done: make(chan struct{})}
+	e.flight, e.tried = f, max(e.tried, query.Epoch)
 	s.flights.Go(func() {
 		defer cancel()
 		defer stop()
 		s.sweep()
-		s.fly(ctx, ref, e)
+		s.fly(ctx, e, f)
 	})
+	return true
 }
 
-// fly fetches once and replaces what the entry had. Keys that are gone from
-// the document are gone here: nothing is ever merged (CVE-2025-22149).
-func (s *Source) fly(ctx context.Context, ref assertion.KeyRef, e *entry) {
-	document, failure := s.load(ctx, ref)
+// fly asks first what other replicas have fetched, then the key URL itself, and
+// replaces what the entry had. Keys that are gone from the document are gone
+// here: nothing is ever merged (CVE-2025-22149).
+func (s *Source) fly(ctx context.Context, e *entry, f *flight) {
+	saved := s.recall(ctx, f.query.Ref)
+	if s.adopt(e, f, saved) {
+		return
+	}
+	document, failure := s.load(ctx, f.query.Ref)
 	now := s.now()
-	e.mu.Lock()
+	var fetched *registry.KeyDocument
 	if failure == nil {
-		e.succeed(document, now)
+		fetched = describe(document, f.query, now)
+	}
+	e.mu.Lock()
+	if fetched != nil {
+		inherit(fetched, latest(saved, e.document))
+		e.succeed(fetched, document.Keys, now)
 	} else {
 		e.fail(failure, now)
 	}
 	usable := e.usable(now)
-	close(e.flight)
-	e.flight = nil
+	note := fetched == nil && e.worthNoting(failure, now)
+	e.land(f)
 	e.mu.Unlock()
-	if failure != nil {
-		s.log.Warn("keys cannot be fetched", "integrator", ref.IntegratorID, "key_url", withoutQuery(ref.URL),
-			"word", failure.Word, "cause", failure.cause, "keys_in_memory", usable)
+
+	if fetched != nil {
+		s.remember(ctx, fetched)
+		return
+	}
+	s.log.Warn("keys cannot be fetched", "integrator", f.query.Ref.IntegratorID, "key_url", withoutQuery(f.query.Ref.URL),
+		"word", failure.Word, "cause", failure.cause, "keys_in_memory", usable)
+	if note {
+		s.rememberFailure(ctx, f.query.Ref, failure, now)
 	}
 }
 
@@ -180,6 +215,11 @@ func (s *Source) load(ctx context.Context, ref assertion.KeyRef) (document *Docu
 			failure = failed(WordContent, fmt.Errorf("panic: %s", debug.Stack()))
 		}
 	}()
+	leave, err := s.places.enter(ctx, ref.IntegratorID)
+	if err != nil {
+		return nil, failed(WordTimeout, err)
+	}
+	defer leave()
 	data, err := s.get(ctx, ref.URL)
 	if err != nil {
 		var known *FetchError

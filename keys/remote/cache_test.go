@@ -21,7 +21,7 @@ import (
 type keyURL struct {
 	*Source
 	t       *testing.T
-	fetches atomic.Int32
+	fetches *atomic.Int32
 
 	mu   sync.Mutex
 	data []byte
@@ -32,7 +32,7 @@ type keyURL struct {
 // inBubble runs a test with a key URL that publishes data.
 func inBubble(t *testing.T, data []byte, test func(t *testing.T, u *keyURL)) {
 	synctest.Test(t, func(t *testing.T) {
-		u := &keyURL{Source: New(Config{}), t: t, data: data}
+		u := &keyURL{Source: New(Config{}), t: t, data: data, fetches: new(atomic.Int32)}
 		defer u.Close()
 		u.get = func(ctx context.Context, _ string) ([]byte, error) {
 			u.fetches.Add(1)
@@ -348,20 +348,53 @@ func TestIntegratorsShareNothing(t *testing.T) {
 	})
 }
 
-func TestForgetDropsTheKeysAtOnce(t *testing.T) {
+// Forget makes the next question of a test the first one.
+func (s *Source) Forget(ref assertion.KeyRef) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.entries, ref)
+}
+
+func of(query assertion.KeyQuery, epoch int64) assertion.KeyQuery {
+	query.Epoch = epoch
+	return query
+}
+
+// KEY-09.
+func TestANewEpochDropsTheKeysAtOnce(t *testing.T) {
 	inBubble(t, named("a"), func(t *testing.T, u *keyURL) {
-		u.find(q("a"), "a", 1)
+		u.find(of(q("a"), 1), "a", 1)
 		u.publish(named("b"))
-		u.Forget(q("").Ref)
-		u.find(q("a"), "", 2)
-		resume := u.delay()
+		u.find(of(q("a"), 2), "", 2) // within the pause between two fetches
+		u.find(of(q("b"), 2), "b", 2)
+		u.find(of(q("b"), 1), "b", 2) // a question that has not heard of it
+		u.breakDown()
+		u.find(of(q("b"), 3), "!unreachable", 3) // never what was there before
+		u.find(of(q("b"), 3), "!unreachable", 3)
+		u.find(of(q("b"), 2), "b", 3)
 		time.Sleep(RefetchAfter)
-		go u.Find(t.Context(), q("c"))
+		u.publish(named("b"))
+		u.find(of(q("b"), 3), "b", 4)
+	})
+}
+
+func TestAFetchOfAnOlderEpochAnswersNobodyOfTheNewer(t *testing.T) {
+	inBubble(t, named("a"), func(t *testing.T, u *keyURL) {
+		resume := u.delay()
+		old := make(chan string)
+		go func() { old <- ids(must(u.Find(t.Context(), of(q(""), 1)))) }()
 		synctest.Wait()
-		u.Forget(q("").Ref) // while a fetch runs
+		fresh := make(chan string)
+		go func() { fresh <- ids(must(u.Find(t.Context(), of(q(""), 2)))) }()
+		synctest.Wait()
+		u.set(named("b"), nil, u.hold) // the running fetch has "a" already
 		resume()
-		synctest.Wait()
-		u.find(q("b"), "b", 4)
+		if got := <-old; got != "a" {
+			t.Errorf("the older question got %q", got)
+		}
+		if got := <-fresh; got != "b" || u.fetches.Load() != 2 {
+			t.Errorf("the newer question got %q after %d fetches", got, u.fetches.Load())
+		}
 	})
 }
 
@@ -452,7 +485,7 @@ func TestManyQuestionsAtOnce(t *testing.T) {
 						t.Errorf("%q: %v %v", kid, keys, err)
 					}
 					if j%50 == 0 {
-						u.Forget(q("").Ref)
+						u.Find(t.Context(), of(q("a"), int64(i*100+j)))
 					}
 				}
 			})

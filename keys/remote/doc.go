@@ -12,6 +12,12 @@
 //	                                                        keeps failing: memory, retried every 30 s in the background
 //	stale                  an unknown kid, or newer keys    fetch and wait, at most every 30 s; then what there is
 //
+// Renew does so in the background for whatever was asked for within a day. With
+// a [Memory], a fetch looks first at what other replicas fetched, keys outlive a
+// restart for as long as they outlive an outage, and Refresh makes keys that
+// were removed stop everywhere: questions of a newer epoch are not answered
+// with what was fetched under an older one.
+//
 // A kid that is not there while the key URL fails is an error and not an empty
 // answer: nobody knows whether the issuer has published it.
 //

@@ -8,20 +8,28 @@ import (
 	"time"
 
 	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/registry"
 )
+
+const noteAgainAfter = 5 * time.Minute // one and the same failure, in the memory
 
 // entry is what is known of one key URL.
 type entry struct {
 	used atomic.Int64 // last question, in nanoseconds since 1970
 
-	mu      sync.Mutex
-	keys    keySet
-	fetched time.Time     // last success; zero when there was none
-	renewAt time.Time     // from then on renewed in the background
-	retryAt time.Time     // no fetch before
-	failure *FetchError   // of the last fetch; nil after a success
-	failed  time.Time     // when failure happened
-	flight  chan struct{} // closed when the running fetch ends; nil when none runs
+	mu       sync.Mutex
+	keys     keySet
+	document *registry.KeyDocument // where keys came from; never changed
+	fetched  time.Time             // last success, here or elsewhere; zero when there was none
+	epoch    int64                 // of the key URL when that began
+	tried    int64                 // latest epoch that a flight was started for
+	renewAt  time.Time             // from then on renewed in the background
+	retryAt  time.Time             // no fetch before
+	failure  *FetchError           // of the last fetch; nil after a success
+	failed   time.Time             // when failure happened
+	noted    time.Time             // when the memory was told of a failure
+	word     string                // what it was told
+	flight   *flight               // nil when none is under way
 }
 
 // keySet is the keys of one document, ready to be found. It never changes.
@@ -29,18 +37,42 @@ type keySet struct {
 	all     []assertion.Key
 	byID    map[string][]assertion.Key
 	unnamed bool // the format has no key ids
+	uses    []*keyUse
 }
 
-func newKeySet(document *Document) keySet {
-	set := keySet{all: slices.Clip(document.Keys), byID: map[string][]assertion.Key{}}
-	for _, key := range set.all {
+// keyUse is when a key last verified a signature, in nanoseconds since 1970.
+type keyUse struct {
+	thumbprint string
+	last       atomic.Int64
+	saved      atomic.Int64
+}
+
+// newKeySet indexes keys. published are the same keys, as they are shown.
+func newKeySet(keys []assertion.Key, published []registry.PublishedKey, before keySet) keySet {
+	set := keySet{all: slices.Clone(keys), byID: map[string][]assertion.Key{}}
+	for i := range set.all {
+		key := &set.all[i]
+		use := before.use(published[i].Thumbprint)
+		set.uses = append(set.uses, use)
+		key.Used = func(at time.Time) { use.last.Store(at.UnixNano()) }
 		set.unnamed = set.unnamed || key.Unnamed
-		set.byID[key.ID] = append(set.byID[key.ID], key)
+		set.byID[key.ID] = append(set.byID[key.ID], *key)
 	}
 	for id, keys := range set.byID {
 		set.byID[id] = slices.Clip(keys) // so that nobody appends to what is shared
 	}
+	set.all = slices.Clip(set.all)
 	return set
+}
+
+// use goes on with what is known of a key, or begins.
+func (k *keySet) use(thumbprint string) *keyUse {
+	for _, use := range k.uses {
+		if use.thumbprint == thumbprint {
+			return use
+		}
+	}
+	return &keyUse{thumbprint: thumbprint}
 }
 
 func (k *keySet) find(id string) []assertion.Key {
@@ -54,10 +86,16 @@ func (e *entry) usable(now time.Time) bool {
 	return !e.fetched.IsZero() && now.Sub(e.fetched) < StaleFor
 }
 
+// counts tells whether what is in memory may answer: not too old, and not
+// fetched before the integrator asked for it to be fetched anew.
+func (e *entry) counts(epoch int64, now time.Time) bool {
+	return e.usable(now) && e.epoch >= epoch
+}
+
 // decide tells whether a question calls for a fetch, and whether its answer
 // has to wait for it.
 func (e *entry) decide(query assertion.KeyQuery, now time.Time) (fetch, wait bool) {
-	if !e.usable(now) || query.Renew || len(e.keys.find(query.KeyID)) == 0 {
+	if !e.counts(query.Epoch, now) || query.Renew || len(e.keys.find(query.KeyID)) == 0 {
 		return true, true
 	}
 	if now.Sub(e.fetched) <= FreshFor {
@@ -68,9 +106,14 @@ func (e *entry) decide(query assertion.KeyQuery, now time.Time) (fetch, wait boo
 	return true, !outage
 }
 
+// mayFetch: one at a time, and none too soon, but a new epoch does not wait.
+func (e *entry) mayFetch(epoch int64, now time.Time) bool {
+	return e.flight == nil && (!now.Before(e.retryAt) || epoch > e.tried)
+}
+
 // answer gives what is in memory.
 func (e *entry) answer(query assertion.KeyQuery, now time.Time) ([]assertion.Key, error) {
-	if !e.usable(now) {
+	if !e.counts(query.Epoch, now) {
 		if e.failure == nil {
 			return nil, failed(WordUnreachable, nil)
 		}
@@ -83,10 +126,20 @@ func (e *entry) answer(query assertion.KeyQuery, now time.Time) ([]assertion.Key
 	return found, nil
 }
 
-func (e *entry) succeed(document *Document, now time.Time) {
-	e.keys, e.fetched, e.failure = newKeySet(document), now, nil
-	e.retryAt = now.Add(RefetchAfter)
-	e.renewAt = now.Add(renewAfter + rand.N(renewSpread))
+// succeed replaces what there was, unless that belongs to a newer epoch.
+func (e *entry) succeed(document *registry.KeyDocument, keys []assertion.Key, now time.Time) {
+	if document.Epoch < e.epoch {
+		return
+	}
+	e.keys = newKeySet(keys, document.Keys, e.keys)
+	e.document, e.epoch, e.tried = document, document.Epoch, max(e.tried, document.Epoch)
+	e.fetched = document.FetchedAt
+	if e.fetched.After(now) { // by the clock of another replica
+		e.fetched = now
+	}
+	e.failure, e.word = nil, ""
+	e.retryAt = e.fetched.Add(RefetchAfter)
+	e.renewAt = e.fetched.Add(renewAfter + rand.N(renewSpread))
 }
 
 func (e *entry) fail(failure *FetchError, now time.Time) {
@@ -96,6 +149,21 @@ func (e *entry) fail(failure *FetchError, now time.Time) {
 	}
 	e.failure, e.failed = failure, now
 	e.retryAt = now.Add(max(pause, failure.retryAfter))
+}
+
+// worthNoting keeps a key URL that fails from filling the database with it.
+func (e *entry) worthNoting(failure *FetchError, now time.Time) bool {
+	if e.word == failure.Word && now.Sub(e.noted) < noteAgainAfter {
+		return false
+	}
+	e.word, e.noted = failure.Word, now
+	return true
+}
+
+// land ends a flight.
+func (e *entry) land(f *flight) {
+	close(f.done)
+	e.flight = nil
 }
 
 // entry gives the entry of a key URL, a new one if need be. Integrators never
