@@ -6,12 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -20,6 +20,7 @@ const FetchTimeout = 5 * time.Second
 
 const (
 	connectTimeout = 2 * time.Second // for each address
+	maxDials       = 8               // one answer of the DNS can name thousands of other people's hosts
 	maxHeaderBytes = 32 << 10
 	maxRetryAfter  = 10 * time.Minute
 )
@@ -85,6 +86,7 @@ func newFetcher(config Config) *fetcher {
 func (f *fetcher) get(ctx context.Context, raw string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
+	ctx = context.WithValue(ctx, fetchKey{}, ctx)
 	// Again, although registration did: rules and rows may have changed since.
 	if _, err := f.guard.check(raw); err != nil {
 		return nil, failed(WordAddress, err)
@@ -108,17 +110,28 @@ func (f *fetcher) get(ctx context.Context, raw string) ([]byte, error) {
 	return data, nil
 }
 
-// connect resolves the name once and dials those very addresses. The transport
-// lets a dial outlive its request, so it has a time limit of its own.
+// fetchKey finds the context of a fetch in those that the transport dials with.
+// It detaches them, so that a dial may outlive its request; ours must not.
+type fetchKey struct{}
+
+func fetchContext(ctx context.Context) context.Context {
+	if fetch, ok := ctx.Value(fetchKey{}).(context.Context); ok {
+		return fetch
+	}
+	return ctx
+}
+
+// connect resolves the name once and dials those very addresses.
 func (f *fetcher) connect(ctx context.Context, _, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
-	return f.dialTarget(ctx, address, true)
+	conn, err := f.dialTarget(fetchContext(ctx), address, true)
+	if err != nil {
+		return nil, err
+	}
+	return newAskedConn(conn), nil
 }
 
 func (f *fetcher) connectTLS(ctx context.Context, _, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
+	ctx = fetchContext(ctx)
 	conn, err := f.dialTarget(ctx, address, false)
 	if err != nil {
 		return nil, err
@@ -135,7 +148,34 @@ func (f *fetcher) connectTLS(ctx context.Context, _, address string) (net.Conn, 
 		}
 		return nil, failed(WordTLS, err)
 	}
-	return secure, nil
+	return newAskedConn(secure), nil
+}
+
+// askedConn hears nothing before it has asked: what a server says unasked,
+// net/http prints to the standard error of the process.
+type askedConn struct {
+	net.Conn
+	ask   sync.Once
+	asked chan struct{}
+}
+
+func newAskedConn(conn net.Conn) *askedConn {
+	return &askedConn{Conn: conn, asked: make(chan struct{})}
+}
+
+func (c *askedConn) Read(p []byte) (int, error) {
+	<-c.asked
+	return c.Conn.Read(p)
+}
+
+func (c *askedConn) Write(p []byte) (int, error) {
+	c.ask.Do(func() { close(c.asked) })
+	return c.Conn.Write(p)
+}
+
+func (c *askedConn) Close() error {
+	c.ask.Do(func() { close(c.asked) })
+	return c.Conn.Close()
 }
 
 func (f *fetcher) dialTarget(ctx context.Context, address string, plain bool) (net.Conn, error) {
@@ -152,8 +192,10 @@ func (f *fetcher) dialTarget(ctx context.Context, address string, plain bool) (n
 		return nil, err
 	}
 	var conn net.Conn
-	for _, address := range addresses {
+	for _, address := range addresses[:min(len(addresses), maxDials)] {
 		if conn, err = f.dial(ctx, address, plain); err == nil {
+			// TLS would wait up to 5 s more for a peer that takes no farewell.
+			context.AfterFunc(ctx, func() { conn.Close() })
 			return conn, nil
 		}
 	}
@@ -168,7 +210,7 @@ func read(response *http.Response) ([]byte, error) {
 	case code != http.StatusOK:
 		err := failed(WordStatus, errors.New("status "+strconv.Itoa(code)))
 		if code == http.StatusTooManyRequests {
-			err.retryAfter = retryAfter(response.Header.Get("Retry-After"))
+			err.retryAfter = retryAfter(response.Header)
 		}
 		return nil, err
 	}
@@ -177,7 +219,7 @@ func read(response *http.Response) ([]byte, error) {
 			return nil, failed(WordEncoding, nil)
 		}
 	}
-	if !mayHoldKeys(response.Header.Get("Content-Type")) {
+	if !mayHoldKeys(response.Header.Values("Content-Type")) {
 		return nil, failed(WordContent, errors.New("a media type that holds no keys"))
 	}
 	if response.ContentLength > MaxDocumentBytes {
@@ -193,25 +235,35 @@ func read(response *http.Response) ([]byte, error) {
 	return data, nil
 }
 
-// mayHoldKeys refuses pages, pictures and forms: a host where strangers upload
-// files is no key URL. Other types are judged by their content.
-func mayHoldKeys(contentType string) bool {
-	media, _, _ := mime.ParseMediaType(contentType)
-	kind, _, _ := strings.Cut(media, "/")
-	switch kind {
-	case "image", "audio", "video", "multipart":
-		return false
+// mayHoldKeys refuses pages, pictures and forms, however carelessly labelled: a
+// host where strangers upload files is no key URL. Other types are judged by
+// their content.
+func mayHoldKeys(contentTypes []string) bool {
+	for _, contentType := range contentTypes {
+		contentType = strings.ToLower(contentType)
+		for _, refused := range []string{"image/", "audio/", "video/", "multipart/", "text/html"} {
+			if strings.HasPrefix(contentType, refused) {
+				return false
+			}
+		}
 	}
-	return media != "text/html"
+	return true
 }
 
-// retryAfter reads delay-seconds (RFC 9110 §10.2.3), within reason.
-func retryAfter(header string) time.Duration {
-	seconds, err := strconv.ParseUint(header, 10, 31)
-	if err != nil {
+// retryAfter reads both forms of Retry-After (RFC 9110 §10.2.3), within reason.
+// A date is compared with the server's own clock.
+func retryAfter(header http.Header) time.Duration {
+	value := header.Get("Retry-After")
+	seconds, err := strconv.ParseUint(value, 10, 31)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // 31 bits of seconds fit a Duration
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	until, untilErr := http.ParseTime(value)
+	now, nowErr := http.ParseTime(header.Get("Date"))
+	if untilErr != nil || nowErr != nil {
 		return 0
 	}
-	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	return min(max(until.Sub(now), 0), maxRetryAfter)
 }
 
 // classify gives every failure its word. Errors of net/http quote the answer,

@@ -35,7 +35,10 @@ type target struct {
 }
 
 func newGuard(config Config) *guard {
-	g := &guard{allow: config.Allow, lookup: config.LookupNetIP}
+	g := &guard{lookup: config.LookupNetIP}
+	for _, prefix := range config.Allow {
+		g.allow = append(g.allow, unmap(prefix))
+	}
 	if g.lookup == nil {
 		g.lookup = net.DefaultResolver.LookupNetIP
 	}
@@ -43,6 +46,14 @@ func newGuard(config Config) *guard {
 	azure := netip.MustParsePrefix("168.63.129.16/32")
 	g.public = ssrf.New(ssrf.WithPorts(443), ssrf.WithDeniedV4Prefixes(azure))
 	return g
+}
+
+// unmap gives ::ffff:10.0.0.0/104 as 10.0.0.0/8: addresses are judged unmapped.
+func unmap(prefix netip.Prefix) netip.Prefix {
+	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+		return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+	}
+	return prefix
 }
 
 // check applies every rule that needs no network.
@@ -133,8 +144,8 @@ func isHostName(name string) bool {
 // permit judges one true address. Addresses that the operator allows may be
 // private, use any port and do without TLS. One with a zone is in no network.
 func (g *guard) permit(address netip.AddrPort, plain bool) error {
-	addr := address.Addr().Unmap() // ::ffff:127.0.0.1 is 127.0.0.1 (CVE-2024-24790)
-	if address.Port() == 0 {
+	addr := address.Addr().Unmap() // ::ffff:127.0.0.1 is 127.0.0.1 (CVE-2024-24790), and loses its zone
+	if !addr.IsValid() || address.Addr().Zone() != "" || address.Port() == 0 {
 		return errNotAllowed
 	}
 	if slices.ContainsFunc(g.allow, func(prefix netip.Prefix) bool { return prefix.Contains(addr) }) {
@@ -162,11 +173,10 @@ func (g *guard) resolve(ctx context.Context, t *target) ([]netip.AddrPort, error
 	}
 	addresses := make([]netip.AddrPort, 0, len(addrs))
 	for _, addr := range addrs {
-		address := netip.AddrPortFrom(addr.Unmap(), t.port)
-		if err := g.permit(address, t.plain); err != nil {
+		if err := g.permit(netip.AddrPortFrom(addr, t.port), t.plain); err != nil {
 			return nil, err
 		}
-		addresses = append(addresses, address)
+		addresses = append(addresses, netip.AddrPortFrom(addr.Unmap(), t.port))
 	}
 	return addresses, nil
 }

@@ -57,23 +57,33 @@ func noDial(t *testing.T, s *Source) {
 	}
 }
 
-func TestKeyURLRulesAtRegistration(t *testing.T) {
-	const public = "https://idp.example.com/keys"
-	for _, c := range []struct {
-		rule, url string
-		ok        bool
-	}{
-		{"https", public, true},
-		{"HTTPS", "HTTPS://idp.example.com/keys", true},
-		{"with a query", public + "?tenant=a", true},
-		{"without a path", "https://idp.example.com", true},
-		{"port 443", "https://idp.example.com:443/keys", true},
-		{"a public address", "https://8.8.8.8/keys", true},
-		{"a public IPv6 address", "https://[2606:4700:4700::1111]/keys", true},
-		{"an international name in ASCII", "https://xn--bcher-kva.example/keys", true},
-		{"2,048 bytes", public + strings.Repeat("a", 2048-len(public)), true},
+// urlRule is a URL that may, or may not, become a key URL.
+type urlRule struct {
+	name, url string
+	ok        bool
+}
 
-		{"2,049 bytes", public + strings.Repeat("a", 2049-len(public)), false},
+func checkRules(t *testing.T, rules []urlRule) {
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			if err := newSource(t, Config{}).CheckURL(r.url); (err == nil) != r.ok {
+				t.Errorf("%s: %v", r.url, err)
+			}
+		})
+	}
+}
+
+const publicURL = "https://idp.example.com/keys"
+
+// SSRF-01, SSRF-02; asked at registration and at every edit (SSRF-14).
+func TestKeyURLRulesForTheWholeURL(t *testing.T) {
+	checkRules(t, []urlRule{
+		{"https", publicURL, true},
+		{"HTTPS", "HTTPS://idp.example.com/keys", true},
+		{"with a query", publicURL + "?tenant=a", true},
+		{"without a path", "https://idp.example.com", true},
+		{"2,048 bytes", publicURL + strings.Repeat("a", 2048-len(publicURL)), true},
+		{"2,049 bytes", publicURL + strings.Repeat("a", 2049-len(publicURL)), false},
 		{"http", "http://idp.example.com/keys", false},
 		{"HTTP", "HTTP://idp.example.com/keys", false},
 		{"http with a public address", "http://8.8.8.8/keys", false},
@@ -96,21 +106,34 @@ func TestKeyURLRulesAtRegistration(t *testing.T) {
 		{"user", "https://good@evil.example/", false},
 		{"empty user", "https://@evil.example/", false},
 		{"escaped at sign", "https://good%40evil.example/", false},
-		{"escaped host", "https://idp%2eexample.com/", false},
-		{"fragment", public + "#x", false},
-		{"empty fragment", public + "#", false},
+		{"fragment", publicURL + "#x", false},
+		{"empty fragment", publicURL + "#", false},
 		{"backslash", `https://good\@evil.example/`, false},
-		{"backslash in the path", public + `\x`, false},
-		{"carriage return", public + "\r", false},
-		{"line feed", public + "\nHost: evil", false},
+		{"backslash in the path", publicURL + `\x`, false},
+		{"carriage return", publicURL + "\r", false},
+		{"line feed", publicURL + "\nHost: evil", false},
 		{"tab", "https://idp.exa\tmple.com/", false},
-		{"space", public + " ", false},
-		{"leading space", " " + public, false},
-		{"NUL", public + "\x00", false},
+		{"space", publicURL + " ", false},
+		{"leading space", " " + publicURL, false},
+		{"NUL", publicURL + "\x00", false},
+		{"invalid UTF-8", publicURL + "\xff", false},
+		{"invalid escape", publicURL + "%zz", false},
+	})
+}
+
+// SSRF-03, SSRF-04, SSRF-09; asked at registration and at every edit (SSRF-14).
+func TestKeyURLRulesForHostAndPort(t *testing.T) {
+	checkRules(t, []urlRule{
+		{"port 443", "https://idp.example.com:443/keys", true},
+		{"a public address", "https://8.8.8.8/keys", true},
+		{"a public IPv6 address", "https://[2606:4700:4700::1111]/keys", true},
+		{"an international name in ASCII", "https://xn--bcher-kva.example/keys", true},
+		{"http at the port of https", "http://idp.example.com:443/keys", false},
+		{"escaped host", "https://idp%2eexample.com/", false},
+		{"escaped letters beyond ASCII", "https://idp%E3%80%82example.com/", false},
+		{"escaped digits of an address", "https://%31%32%37.0.0.1/", false},
 		{"letters beyond ASCII", "https://bücher.example/", false},
 		{"wide digits", "https://１２７.0.0.1/", false},
-		{"invalid UTF-8", public + "\xff", false},
-		{"invalid escape", public + "%zz", false},
 		{"decimal address", "https://2130706433/", false},
 		{"octal address", "https://0177.0.0.1/", false},
 		{"hexadecimal address", "https://0x7f.0.0.1/", false},
@@ -118,26 +141,31 @@ func TestKeyURLRulesAtRegistration(t *testing.T) {
 		{"short address", "https://127.1/", false},
 		{"address with a final dot", "https://127.0.0.1./", false},
 		{"IPv6 without brackets", "https://::1/", false},
+		{"a name in brackets", "https://[idp.example.com]/", false},
+		{"an address of the future", "https://[v1.x]/", false},
+		{"a public address with a zone", "https://[2606:4700:4700::1111%25eth0]/", false},
+		{"a public IPv4-mapped address with a zone", "https://[::ffff:8.8.8.8%25eth0]/", false},
+		{"a public IPv4-mapped address", "https://[::ffff:8.8.8.8]/keys", true},
+		{"two final dots", "https://idp.example.com../", false},
+		{"a final dot", "https://idp.example.com./", true},
 		{"empty label", "https://idp..example.com/", false},
 		{"label of 64 bytes", "https://" + strings.Repeat("a", 64) + ".example/", false},
 		{"name of 254 bytes", "https://" + strings.Repeat("a.", 126) + "bc/", false},
 		{"other characters in the name", "https://a*b.example/", false},
 		{"localhost", "https://localhost/", false},
+		{"localhost with a final dot", "https://localhost./", false},
 		{"under localhost", "https://a.LocalHost./", false},
 		{"port 0", "https://idp.example.com:0/", false},
-		{"port 80", "https://idp.example.com:80/", false},
 		{"port 22", "https://idp.example.com:22/", false},
+		{"port 25", "https://idp.example.com:25/", false},
+		{"port 53", "https://idp.example.com:53/", false},
+		{"port 80", "https://idp.example.com:80/", false},
+		{"port 5432", "https://idp.example.com:5432/", false},
 		{"port 6379", "https://idp.example.com:6379/", false},
 		{"port 8443", "https://idp.example.com:8443/", false},
 		{"port 65536", "https://idp.example.com:65536/", false},
 		{"a public address on port 8443", "https://8.8.8.8:8443/", false},
-	} {
-		t.Run(c.rule, func(t *testing.T) {
-			if err := newSource(t, Config{}).CheckURL(c.url); (err == nil) != c.ok {
-				t.Errorf("%s: %v", c.url, err)
-			}
-		})
-	}
+	})
 	s := newSource(t, Config{})
 	for _, addr := range forbidden {
 		if s.CheckURL("https://"+urlHost(addr)+"/keys") == nil {
@@ -146,6 +174,7 @@ func TestKeyURLRulesAtRegistration(t *testing.T) {
 	}
 }
 
+// SSRF-09, SSRF-14.
 func TestKeyURLRulesWhereTheOperatorAllowsNetworks(t *testing.T) {
 	s := newSource(t, Config{Allow: prefixes("127.0.0.0/8", "fd00:1::/32")})
 	for url, ok := range map[string]bool{
@@ -162,6 +191,7 @@ func TestKeyURLRulesWhereTheOperatorAllowsNetworks(t *testing.T) {
 		"http://10.0.0.1/keys":               false,
 		"https://[fd00:2::1]/keys":           false,
 		"http://127.0.0.1:0/keys":            false,
+		"http://[::ffff:127.0.0.1%25lo]/":    false,
 		"http://127.1/keys":                  false,
 		"ftp://127.0.0.1/keys":               false,
 		"http://u@127.0.0.1/keys":            false,
@@ -174,6 +204,7 @@ func TestKeyURLRulesWhereTheOperatorAllowsNetworks(t *testing.T) {
 	}
 }
 
+// SSRF-11.
 func TestErrorsOfKeyURLsSayWhatWasExpected(t *testing.T) {
 	s := newSource(t, Config{})
 	for _, url := range []string{"", "ftp://h/", "https://secret:pw@h/", "https://10.0.0.1/", "https://h:1/", "http://h/", "https://h/#f", `https://h/\`, "https://h/ "} {
@@ -184,6 +215,8 @@ func TestErrorsOfKeyURLsSayWhatWasExpected(t *testing.T) {
 	}
 }
 
+// SSRF-03, SSRF-04, SSRF-06, SSRF-07. SSRF-12: open, closed and filtered ports
+// of such an address look alike, because none is dialled.
 func TestForbiddenAddressesAreNotDialled(t *testing.T) {
 	for _, addr := range forbidden {
 		for where, answers := range map[string][]string{
@@ -214,6 +247,7 @@ func TestForbiddenAddressesAreNotDialled(t *testing.T) {
 	}
 }
 
+// SSRF-07, SSRF-09.
 func TestTheSocketIsJudgedByItsTrueAddress(t *testing.T) {
 	g := newGuard(Config{Allow: prefixes("127.0.0.0/8")})
 	for _, c := range []struct {
@@ -239,6 +273,7 @@ func TestTheSocketIsJudgedByItsTrueAddress(t *testing.T) {
 	}
 }
 
+// SSRF-09.
 func TestPublicAddressesAreDialledOnPort443(t *testing.T) {
 	s := newSource(t, Config{LookupNetIP: answer("8.8.8.8", "::ffff:9.9.9.9", "2606:4700:4700::1111")})
 	dialled := []string{}
@@ -253,6 +288,7 @@ func TestPublicAddressesAreDialledOnPort443(t *testing.T) {
 	}
 }
 
+// SSRF-01, SSRF-09.
 func TestHTTPIsForAllowedAddressesOnly(t *testing.T) {
 	s := newSource(t, Config{Allow: prefixes("127.0.0.0/8"), LookupNetIP: answer("8.8.8.8")})
 	noDial(t, s)
@@ -262,6 +298,7 @@ func TestHTTPIsForAllowedAddressesOnly(t *testing.T) {
 	}
 }
 
+// KEY-20.
 func TestNamesThatDoNotResolve(t *testing.T) {
 	failing := func(err error) func(context.Context, string, string) ([]netip.Addr, error) {
 		return func(context.Context, string, string) ([]netip.Addr, error) { return nil, err }
