@@ -18,7 +18,7 @@ type badKey struct {
 	says   string
 }
 
-const notForSignatures = "alg does not name a public-key signature algorithm" // ES521, ES224, RSA-OAEP and the like
+const notForSignatures = "alg is not a signature algorithm for this type of key" // ES521, ES224, RSA-OAEP and the like
 
 // badKeys names groups by file and first vector. key_unusable: the parser keeps
 // the key, with a problem; key_not_found: it drops the key, with a warning.
@@ -41,7 +41,7 @@ var badKeys = map[string]badKey{
 	keyFile + " 20": {grants.KeyUnusable, notForSignatures},
 	keyFile + " 21": {grants.KeyUnusable, "use is not sig"},
 	keyFile + " 22": {grants.KeyNotFound, "the coordinates are not a point of the curve"},
-	keyFile + " 23": {grants.KeyNotFound, "the coordinates are not a point of the curve"},
+	keyFile + " 23": {grants.KeyNotFound, "x does not have 48 bytes"},
 	keyFile + " 24": {grants.KeyNotFound, "n is not base64url"},
 
 	encryptionFile + " 33":  {grants.KeyUnusable, notForSignatures},
@@ -94,10 +94,11 @@ func saidOf(t *testing.T, f *forge) string {
 	if len(read.Keys) == 1 {
 		return read.Keys[0].Problem
 	}
-	if len(read.Keys) > 0 || len(read.Warnings) != 1 || read.Warnings[0].Code != remote.WarnUnreadableKey {
+	warnings := aboutKeys(read.Warnings)
+	if len(read.Keys) > 0 || len(warnings) != 1 || warnings[0].Code != remote.WarnUnreadableKey {
 		t.Fatalf("%s: %+v", f.name, read)
 	}
-	_, detail, _ := strings.Cut(read.Warnings[0].Detail, ": ")
+	_, detail, _ := strings.Cut(warnings[0].Detail, ": ")
 	return detail
 }
 

@@ -230,9 +230,24 @@ func (s *Source) load(ctx context.Context, ref assertion.KeyRef) (document *Docu
 	}
 	document, err = parse(data, ref.Format, s.now())
 	if err != nil {
-		return nil, failed(WordContent, fmt.Errorf("key document: %w", err))
+		return nil, failed(documentWord(err), fmt.Errorf("key document: %w", err))
 	}
+	document.warnOfPlace(ref.URL)
 	return document, nil
+}
+
+// documentWord tells an owner of a document apart what it has to mend.
+func documentWord(err error) string {
+	var discovery *DiscoveryError
+	switch {
+	case errors.Is(err, ErrPrivateKey):
+		return WordPrivateKey
+	case errors.Is(err, ErrTooManyKeys):
+		return WordTooManyKeys
+	case errors.As(err, &discovery):
+		return WordDiscovery
+	}
+	return WordContent
 }
 
 // withoutQuery shortens a key URL for the log: a query may hold an API key.

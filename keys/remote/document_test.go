@@ -2,14 +2,19 @@ package remote
 
 import (
 	"bytes"
-	"crypto/ecdsa"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
+	"encoding/asn1"
 	"errors"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cambio-oauth/cambio/grants/strictjson"
 )
 
 func TestFormatIsDecidedByContent(t *testing.T) {
@@ -30,8 +35,8 @@ func TestFormatIsDecidedByContent(t *testing.T) {
 		{"JSON that holds PEM is JSON", `{"key":"x` + "\n" + text + `"}`, "auto", "expected a JWK set"},
 		{"nothing", "", "auto", "found nothing"},
 		{"only white space", " \n ", "auto", "found nothing"},
-		{"a byte order mark", "\xef\xbb\xbf" + set, "auto", "found a byte order mark"},
-		{"a byte order mark before PEM", "\xef\xbb\xbf" + text, "pem", "found a byte order mark"},
+		{"JWK-17 a byte order mark", "\xef\xbb\xbf" + set, "auto", "found a byte order mark"},
+		{"JWK-17 a byte order mark before PEM", "\xef\xbb\xbf" + text, "pem", "found a byte order mark"},
 		{"an array", "[" + set + "]", "auto", "found something else"},
 		{"a banner", "-ERR unknown command\r\n", "auto", "found something else"},
 		{"BEGIN in the middle of a line", "x " + text, "auto", "found something else"},
@@ -54,9 +59,8 @@ func TestDocumentsThatAreRefusedWhole(t *testing.T) {
 	with := func(name string, value any) []byte {
 		return jwks(jwk(public, nil), jwk(rsaKey(2048), map[string]any{name: value}))
 	}
-	many := make([]any, MaxKeys+1)
-	for i := range many {
-		many[i] = map[string]any{}
+	entries := func(count int) []byte { // small, so that many fit
+		return []byte(`{"keys":[` + strings.Repeat("{},", count-1) + `{}]}`)
 	}
 	type document struct {
 		rule string
@@ -64,34 +68,47 @@ func TestDocumentsThatAreRefusedWhole(t *testing.T) {
 		want error // nil: any
 	}
 	cases := []document{
-		{"JWK set without keys", []byte(`{}`), nil},
-		{"keys null", []byte(`{"keys":null}`), nil},
-		{"keys an object", []byte(`{"keys":{}}`), nil},
-		{"KEYS", bytes.Replace(named("a"), []byte("keys"), []byte("KEYS"), 1), nil},
+		{"KEY-06 JWK set without keys", []byte(`{}`), nil},
+		{"KEY-06 keys null", []byte(`{"keys":null}`), nil},
+		{"KEY-06 keys an object", []byte(`{"keys":{}}`), nil},
+		{"KEY-06 a JSON error answer", []byte(`{"error":"unauthorized"}`), nil},
+		{"JWK-15 KEYS", bytes.Replace(named("a"), []byte("keys"), []byte("KEYS"), 1), nil},
 		{"a single JWK", []byte(`{"kty":"EC"}`), nil},
-		{"a JSON error answer", []byte(`{"error":"unauthorized"}`), nil},
-		{"a second document", append(named("a"), named("b")...), nil},
-		{"a member twice", []byte(`{"keys":[{"kty":"EC","kty":"RSA"}]}`), nil},
-		{"a member twice in different case", []byte(`{"keys":[{"kty":"EC","KTY":"RSA"}]}`), nil},
-		{"deep nesting", []byte(`{"keys":` + strings.Repeat("[", 100_000)), nil},
-		{"cut short", named("a")[:50], nil},
-		{"65 keys", jwks(many...), ErrTooManyKeys},
+		{"JWK-15 a second document", append(named("a"), named("b")...), strictjson.ErrTrailing},
+		{"JWK-15 a member twice", []byte(`{"keys":[{"kty":"EC","kty":"RSA"}]}`), strictjson.ErrDuplicate},
+		{"JWK-15 a member twice in different case", []byte(`{"keys":[{"kty":"EC","KTY":"RSA"}]}`), strictjson.ErrDuplicate},
+		{"JWK-15 10^5 levels", []byte(`{"keys":` + strings.Repeat("[", 100_000)), strictjson.ErrDepth},
+		{"JWK-15 a byte order mark", append([]byte("\xef\xbb\xbf"), named("a")...), nil},
+		{"cut short", named("a")[:50], strictjson.ErrSyntax},
+		{"JWK-13 65 keys", entries(MaxKeys + 1), ErrTooManyKeys},
+		{"JWK-13 10 000 keys", entries(10_000), ErrTooManyKeys},
+		{"JWK-13 65 times the same key", jwks(slices.Repeat([]any{jwk(public, nil)}, MaxKeys+1)...), ErrTooManyKeys},
+		{"10 000 members of one key", []byte(`{"keys":[{"x":[` + strings.Repeat("1,", 10_000) + `1]}]}`), ErrTooManyKeys},
 		{"more than 256 KiB", append(named("a"), bytes.Repeat([]byte(" "), MaxDocumentBytes)...), ErrDocumentTooLarge},
-		{"a private key beside the set", []byte(`{"keys":[],"jwk":{"kty":"EC","d":"AQ"}}`), ErrPrivateKey},
-		{"PEM of a private key inside of JSON", []byte(`{"keys":[],"pem":"-----BEGIN RSA PRIVATE KEY-----\nAA"}`), ErrPrivateKey},
-		{"65 PEM blocks", []byte(strings.Repeat(spki(edKey()), MaxKeys+1)), ErrTooManyKeys},
-		{"256 KiB of BEGIN", bytes.Repeat([]byte("-----BEGIN "), MaxDocumentBytes/11), ErrTooManyKeys},
-		{"PEM without a usable block", []byte(block("CERTIFICATE REQUEST", []byte{1})), nil},
-		{"PEM with broken DER", []byte(block("PUBLIC KEY", []byte{0x30, 0x82, 0xff})), nil},
-		{"PEM with bad base64", []byte("-----BEGIN PUBLIC KEY-----\n!!!!\n-----END PUBLIC KEY-----\n"), nil},
-		{"a private PEM block that is broken", []byte(spki(edKey()) + "-----BEGIN EC PRIVATE KEY-----\n!!!"), ErrPrivateKey},
+		{"JWK-09 a private key beside the set", []byte(`{"keys":[],"jwk":{"kty":"EC","d":"AQ"}}`), ErrPrivateKey},
+		{"JWK-09 a private key in a key of no use", []byte(`{"keys":[{"kty":"AKP","use":"enc","priv":"AQ"}]}`), ErrPrivateKey},
+		{"JWK-09 PEM of a private key inside of JSON", []byte(`{"keys":[],"pem":"-----BEGIN RSA PRIVATE KEY-----\nAA"}`), ErrPrivateKey},
+		{"JWK-09 PEM of a private key behind escapes", []byte(`{"keys":[],"pem":["\u002d----BEGIN PRIVATE KEY-----"]}`), ErrPrivateKey},
+		{"JWK-13 65 PEM blocks", []byte(strings.Repeat(spki(edKey()), MaxKeys+1)), ErrTooManyKeys},
+		{"JWK-21 256 KiB of BEGIN", bytes.Repeat([]byte("-----BEGIN "), MaxDocumentBytes/11), ErrTooManyKeys},
+		{"JWK-21 1 MB of BEGIN", bytes.Repeat([]byte("-----BEGIN "), 100_000), ErrDocumentTooLarge},
+		{"JWK-21 10^5 headers", []byte("-----BEGIN PUBLIC KEY-----\n" + strings.Repeat("a:\n", 80_000) + "\n" + spki(edKey())), nil},
+		{"JWK-18 PEM without a usable block", []byte(block("CERTIFICATE REQUEST", []byte{1})), nil},
+		{"JWK-21 PEM with broken DER", []byte(block("PUBLIC KEY", []byte{0x30, 0x82, 0xff})), nil},
+		{"JWK-21 truncated DER", []byte(block("PUBLIC KEY", derOf(spki(public))[:40])), nil},
+		{"JWK-21 trailing DER", []byte(block("PUBLIC KEY", append(derOf(spki(public)), 0))), nil},
+		{"JWK-21 indefinite length", []byte(block("PUBLIC KEY", indefinite(derOf(spki(public))))), nil},
+		{"JWK-21 10^4 levels of ASN.1", []byte(block("PUBLIC KEY", nested(10_000))), nil},
+		{"JWK-21 10^4 levels of ASN.1 in a certificate", []byte(block("CERTIFICATE", nested(10_000))), nil},
+		{"JWK-21 PEM with bad base64", []byte("-----BEGIN PUBLIC KEY-----\n!!!!\n-----END PUBLIC KEY-----\n"), nil},
+		{"JWK-20 a private PEM block that is broken", []byte(spki(edKey()) + "-----BEGIN EC PRIVATE KEY-----\n!!!"), ErrPrivateKey},
 	}
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "priv"} {
-		cases = append(cases, document{"private member " + name, with(name, "AQAB"), ErrPrivateKey})
+		cases = append(cases, document{"JWK-09 private member " + name, with(name, "AQAB"), ErrPrivateKey})
 	}
-	cases = append(cases, document{"private member oth", with("oth", []any{map[string]any{}}), ErrPrivateKey})
-	for _, kind := range []string{"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY", "PGP PRIVATE KEY BLOCK"} {
-		cases = append(cases, document{"PEM block " + kind, []byte(spki(public) + block(kind, []byte{1, 2, 3})), ErrPrivateKey})
+	cases = append(cases, document{"JWK-09 private member oth", with("oth", []any{map[string]any{}}), ErrPrivateKey})
+	for _, kind := range []string{"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY", "PGP PRIVATE KEY BLOCK"} {
+		cases = append(cases, document{"JWK-18 JWK-20 PEM block " + kind, []byte(spki(public) + block(kind, []byte{1, 2, 3})), ErrPrivateKey})
 	}
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
@@ -104,6 +121,31 @@ func TestDocumentsThatAreRefusedWhole(t *testing.T) {
 			}
 		})
 	}
+}
+
+// indefinite rewrites a SEQUENCE in BER (X.690 §8.1.3.6).
+func indefinite(der []byte) []byte {
+	return slices.Concat([]byte{0x30, 0x80}, der[2:], []byte{0, 0})
+}
+
+// nested is so many SEQUENCEs in each other, each with the shortest length.
+func nested(levels int) []byte {
+	reversed := []byte{}
+	for range levels {
+		switch n := len(reversed); {
+		case n < 0x80:
+			reversed = append(reversed, byte(n))
+		case n < 0x100:
+			reversed = append(reversed, byte(n), 0x81)
+		case n < 0x10000:
+			reversed = append(reversed, byte(n), byte(n>>8), 0x82)
+		default:
+			reversed = append(reversed, byte(n), byte(n>>8), byte(n>>16), 0x83)
+		}
+		reversed = append(reversed, 0x30)
+	}
+	slices.Reverse(reversed)
+	return reversed
 }
 
 func TestErrorsHoldNoBytesOfTheDocument(t *testing.T) {
@@ -126,32 +168,51 @@ func TestPEMBlocks(t *testing.T) {
 	ec, ed, large := ecKey(elliptic.P384()), edKey(), rsaKey(2048)
 	pkcs1 := block("RSA PUBLIC KEY", marshalPKCS1(large))
 	p224 := spki(ecKey(elliptic.P224()).Public())
+	valid := block("CERTIFICATE", certify(ec, timeOf(2026, 7)))
+	negative := must(asn1.Marshal(struct{ N, E *big.Int }{new(big.Int).Neg(large.N), big.NewInt(publicExponent)}))
 	now := timeOf(2026, 6)
 	for _, c := range []struct {
 		rule, data string
 		keys       int
 		problems   int
-		warnings   string
+		warnings   string // about keys
 	}{
-		{"SPKI with RSA", spki(large), 1, 0, ""},
-		{"SPKI with EC", spki(ec.Public()), 1, 0, ""},
-		{"SPKI with Ed25519", spki(ed), 1, 0, ""},
-		{"PKCS#1", pkcs1, 1, 0, ""},
-		{"the same key in two forms is one", spki(large) + pkcs1, 1, 0, ""},
-		{"a certificate", block("CERTIFICATE", certify(ec, timeOf(2026, 7))), 1, 0, ""},
+		{"JWK-17 SPKI with RSA", spki(large), 1, 0, ""},
+		{"JWK-17 SPKI with EC", spki(ec.Public()), 1, 0, ""},
+		{"JWK-17 PKCS#1", pkcs1, 1, 0, ""},
+		{"JWK-17 leading text", "Bag Attributes\n    friendlyName: signing\n" + spki(large), 1, 0, ""},
+		{"JWK-17 CRLF", strings.ReplaceAll(spki(ed), "\n", "\r\n"), 1, 0, ""},
+		{"JWK-17 trailing spaces", strings.ReplaceAll(spki(ed), "-----\n", "-----  \n"), 1, 0, ""},
+		{"JWK-17 no newline at the end", strings.TrimSpace(spki(ed)), 1, 0, ""},
+		{"JWK-10 the same key in two forms is one", spki(large) + pkcs1, 1, 0, ""},
+		{"a certificate", valid, 1, 0, ""},
+		{"a certificate of version 1", block("CERTIFICATE", versionOne(certify(ec, timeOf(2026, 7)))), 1, 0, ""},
 		{"an expired certificate gives its key", block("CERTIFICATE", certify(ec, timeOf(2026, 5))), 1, 0, "certificate_expired"},
-		{"CRLF", strings.ReplaceAll(spki(ed), "\n", "\r\n"), 1, 0, ""},
-		{"trailing spaces", strings.ReplaceAll(spki(ed), "-----\n", "-----  \n"), 1, 0, ""},
-		{"a mixture with junk between", "to whom it may concern\n" + spki(large) + "junk\n" + block("CERTIFICATE", certify(ec, timeOf(2026, 7))) + spki(ed), 3, 0, ""},
-		{"other blocks are skipped", block("X509 CRL", []byte{1}) + spki(ed) + block("EC PUBLIC KEY", []byte{1}), 1, 0, "unsupported_block unsupported_block"},
-		{"P-224 is skipped", p224 + spki(ed), 1, 0, "unsupported_key"},
-		{"a broken block is skipped", block("PUBLIC KEY", []byte{0x30}) + spki(ed), 1, 0, "unreadable_key"},
-		{"trailing DER is not read", block("PUBLIC KEY", append(derOf(spki(large)), 0)) + spki(ed), 1, 0, "unreadable_key"},
-		{"a block that is not PEM is skipped", "-----BEGIN PUBLIC KEY-----\n????\n-----END PUBLIC KEY-----\n" + spki(ed), 1, 0, "unreadable_key"},
+
+		{"JWK-18 SPKI with Ed25519, which is supported", spki(ed), 1, 0, ""},
+		{"JWK-18 other blocks are skipped", block("X509 CRL", []byte{1}) + spki(ed) + block("EC PUBLIC KEY", []byte{1}), 1, 0, "unsupported_block unsupported_block"},
+		{"JWK-18 a certificate request is skipped", block("CERTIFICATE REQUEST", []byte{1}) + spki(ed), 1, 0, "unsupported_block"},
+		{"JWK-18 PGP is skipped", "-----BEGIN PGP PUBLIC KEY BLOCK-----\nVersion: 1\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----\n" + spki(ed), 1, 0, "unsupported_block"},
+		{"JWK-18 DSA is skipped", spki(ed) + block("PUBLIC KEY", spkiOf("\x2a\x86\x48\xce\x38\x04\x01")), 1, 0, "unsupported_key"},
+		{"JWK-18 RSASSA-PSS is skipped", spki(ed) + block("PUBLIC KEY", spkiOf("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a")), 1, 0, "unsupported_key"},
+		{"JWK-18 X25519 is skipped", spki(ed) + spki(must(ecdh.X25519().GenerateKey(rand.Reader)).PublicKey()), 1, 0, "unsupported_key"},
+		{"JWK-18 P-224 is skipped", p224 + spki(ed), 1, 0, "unsupported_key"},
+		{"JWK-18 EC without a curve is skipped", spki(ed) + block("PUBLIC KEY", spkiOf(oidEC)), 1, 0, "unsupported_key"},
+
+		{"JWK-20 a mixture with junk between", "to whom it may concern\n" + spki(large) + valid + "junk\n" + spki(ed), 3, 0, ""},
+		{"JWK-21 a broken block is skipped", block("PUBLIC KEY", []byte{0x30}) + spki(ed), 1, 0, "unreadable_key"},
+		{"JWK-21 trailing DER is not read", block("PUBLIC KEY", append(derOf(spki(large)), 0)) + spki(ed), 1, 0, "unreadable_key"},
+		{"JWK-21 trailing DER of a certificate is not read", block("CERTIFICATE", append(derOf(valid), 0)) + spki(ed), 1, 0, "unreadable_key"},
+		{"JWK-21 a truncated certificate is skipped", block("CERTIFICATE", derOf(valid)[:100]) + spki(ed), 1, 0, "unreadable_key"},
+		{"JWK-21 indefinite length is not read", block("PUBLIC KEY", indefinite(derOf(spki(ed)))) + spki(ed), 1, 0, "unreadable_key"},
+		{"JWK-21 a block that is not PEM is skipped", "-----BEGIN PUBLIC KEY-----\n????\n-----END PUBLIC KEY-----\n" + spki(ed), 1, 0, "unreadable_key"},
 		{"an Ed25519 point of small order is skipped", spki(ed) + spki(ed25519.PublicKey(make([]byte, 32))), 1, 0, "unreadable_key"},
-		{"RSA of 1024 bits is kept and unusable", spki(rsaKey(1024)), 1, 1, "unusable_key"},
-		{"RSA of 8192 bits is kept and unusable", spki(rsaKey(8192)), 1, 1, "unusable_key"},
-		{"RSA with e = 3 is kept and unusable", spki(&rsa.PublicKey{N: large.N, E: 3}), 1, 1, "unusable_key"},
+
+		{"JWK-05 RSA of 1024 bits is kept and unusable", spki(rsaKey(1024)), 1, 1, "unusable_key"},
+		{"JWK-05 RSA of 8192 bits is kept and unusable", spki(rsaKey(8192)), 1, 1, "unusable_key"},
+		{"JWK-05 RSA with e = 3 is kept and unusable", spki(&rsa.PublicKey{N: large.N, E: 3}), 1, 1, "unusable_key"},
+		{"JWK-07 a prime modulus is kept and unusable", spki(rsaOf(knownPrime(1919))), 1, 1, "unusable_key"},
+		{"JWK-07 a negative modulus is not read", spki(ed) + block("RSA PUBLIC KEY", negative), 1, 0, "unreadable_key"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			document, err := parse([]byte(c.data), "auto", now)
@@ -167,13 +228,32 @@ func TestPEMBlocks(t *testing.T) {
 					problems++
 				}
 			}
-			if len(document.Keys) != c.keys || problems != c.problems || codes(document) != c.warnings {
-				t.Errorf("got %d keys, %d problems, warnings %q", len(document.Keys), problems, codes(document))
+			if len(document.Keys) != c.keys || problems != c.problems || keyCodes(document) != c.warnings {
+				t.Errorf("got %d keys, %d problems, warnings %v", len(document.Keys), problems, document.Warnings)
 			}
+			wantSoundWarnings(t, document, strings.Count(c.data, "-----BEGIN "))
 		})
 	}
 }
 
+// spkiOf is a SubjectPublicKeyInfo with an algorithm and a key of one byte.
+func spkiOf(oid string) []byte {
+	id := append([]byte{6, byte(len(oid))}, oid...)
+	algorithm := append([]byte{0x30, byte(len(id))}, id...)
+	return slices.Concat([]byte{0x30, byte(len(algorithm) + 4)}, algorithm, []byte{3, 2, 0, 0})
+}
+
+// versionOne takes the version out of a certificate, which makes it one of
+// version 1 for who reads no further than the key.
+func versionOne(der []byte) []byte {
+	var certificate struct{ Body, Algorithm, Signature asn1.RawValue }
+	must(asn1.Unmarshal(der, &certificate))
+	body := certificate.Body.Bytes[5:]
+	certificate.Body = asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: body}
+	return must(asn1.Marshal(certificate))
+}
+
+// JWK-20: up to 64.
 func TestPEMTakesAsManyBlocksAsAllowed(t *testing.T) {
 	text := ""
 	for range MaxKeys {
@@ -182,59 +262,4 @@ func TestPEMTakesAsManyBlocksAsAllowed(t *testing.T) {
 	if document, err := Parse([]byte(text), "pem"); err != nil || len(document.Keys) != MaxKeys {
 		t.Fatal(err)
 	}
-}
-
-func codes(document *Document) string {
-	list := []string{}
-	for _, warning := range document.Warnings {
-		list = append(list, warning.Code)
-	}
-	slices.Sort(list)
-	return strings.Join(list, " ")
-}
-
-// FuzzParse: whatever the bytes, no panic, and no key without a problem that
-// the policy does not allow.
-func FuzzParse(f *testing.F) {
-	f.Add(jwks(jwk(rsaKey(2048), map[string]any{"kid": "a"}), jwk(edKey(), nil), jwk(ecKey(elliptic.P521()).Public(), nil)), "auto")
-	f.Add(jwks(map[string]any{"kty": "oct", "k": "AQAB"}, jwk(rsaKey(1024), map[string]any{"use": "enc"})), "jwks")
-	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":[1]},null,[],{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`), "auto")
-	f.Add([]byte(spki(rsaKey(2048))+block("CERTIFICATE", certify(ecKey(elliptic.P256()), timeOf(2026, 6)))), "pem")
-	f.Add([]byte(block("RSA PUBLIC KEY", marshalPKCS1(rsaKey(3072)))+spki(ecKey(elliptic.P224()).Public())), "auto")
-	f.Fuzz(func(t *testing.T, data []byte, format string) {
-		document, err := Parse(data, format)
-		if err != nil {
-			return
-		}
-		if len(document.Keys) > MaxKeys {
-			t.Fatal("too many keys")
-		}
-		for _, key := range document.Keys {
-			if key.Public == nil {
-				t.Fatal("a key without a key")
-			}
-			if key.Problem != "" {
-				continue
-			}
-			switch public := key.Public.(type) {
-			case *rsa.PublicKey:
-				if bits := public.N.BitLen(); bits < 2048 || bits > 4096 || public.E != 65537 {
-					t.Fatalf("RSA key of %d bits, e = %d", bits, public.E)
-				}
-			case *ecdsa.PublicKey:
-				if !slices.Contains([]elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}, public.Curve) {
-					t.Fatal("a curve that is not allowed")
-				}
-				if _, err := public.Bytes(); err != nil {
-					t.Fatal("a point that is not on its curve")
-				}
-			case ed25519.PublicKey:
-				if len(public) != ed25519.PublicKeySize {
-					t.Fatal("an Ed25519 key of a wrong size")
-				}
-			default:
-				t.Fatalf("a key of type %T", public)
-			}
-		}
-	})
 }

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"encoding/base64"
@@ -10,112 +9,105 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"slices"
+	"math/bits"
 	"strings"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cambio-oauth/cambio/grants/assertion"
-	"github.com/cambio-oauth/cambio/grants/strictjson"
 )
 
 const maxKeyIDBytes = 256
 
-// parseJWKS reads a JWK set (RFC 7517 §5).
-func parseJWKS(data []byte) (*Document, error) {
-	if err := strictjson.Check(data); err != nil {
-		return nil, fmt.Errorf("expected a JWK set: %w", err)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber() // a number out of range would spoil its siblings
-	var set map[string]any
-	if decoder.Decode(&set) != nil {
-		return nil, errors.New("expected a JWK set, which is a JSON object")
-	}
-	if publishesPrivateJWK(set) {
-		return nil, ErrPrivateKey
-	}
-	entries, ok := set["keys"].([]any)
+// readJWKS reads the keys of a JWK set (RFC 7517 §5).
+func (r *reader) readJWKS(keys any) error {
+	entries, ok := keys.([]any)
 	if !ok {
-		return nil, errors.New("expected a JWK set, which has an array with the name keys")
+		return errors.New("expected a JWK set, in which keys is an array")
 	}
 	if len(entries) > MaxKeys {
-		return nil, ErrTooManyKeys
+		return ErrTooManyKeys
 	}
-	document := &Document{Format: FormatJWKS}
-	for i, entry := range entries {
-		document.addJWK(entry, fmt.Sprintf("key %d", i))
+	for place, entry := range entries {
+		r.addJWK(entry, place)
 	}
-	return document, nil
-}
-
-// publishesPrivateJWK looks for private members (RFC 7518 §6.2.2, §6.3.2, RFC
-// 9964 priv) at every depth. Some libraries write them out empty; an empty one
-// gives nothing away.
-func publishesPrivateJWK(value any) bool {
-	switch value := value.(type) {
-	case []any:
-		return slices.ContainsFunc(value, publishesPrivateJWK)
-	case map[string]any:
-		for name, member := range value {
-			switch name {
-			case "d", "p", "q", "dp", "dq", "qi", "oth", "priv":
-				list, isList := member.([]any)
-				if member != nil && member != "" && !(isList && len(list) == 0) {
-					return true
-				}
-			}
-			if publishesPrivateJWK(member) {
-				return true
-			}
-		}
-	}
-	return false
+	return nil
 }
 
 // addJWK judges one entry of a JWK set on its own: a decoder of the whole set
 // gives up at the first key it does not know.
-func (d *Document) addJWK(entry any, name string) {
+func (r *reader) addJWK(entry any, place int) {
 	members, ok := entry.(map[string]any)
 	if !ok {
-		d.warn(WarnUnreadableKey, name, "expected an object")
+		r.warn(WarnUnreadableKey, nameOf(place, ""), "expected an object")
 		return
 	}
 	id, ok := optionalText(members, "kid")
-	if !ok || len(id) > maxKeyIDBytes || !printable(id) {
-		d.warn(WarnBadKeyID, name, fmt.Sprintf("expected a kid of at most %d printable ASCII characters", maxKeyIDBytes))
+	if !ok || !soundKeyID(id) {
+		r.warn(WarnBadKeyID, nameOf(place, ""), errBadKeyID.Error())
 		return
 	}
-	if id != "" {
-		name += fmt.Sprintf(" (kid %q)", id)
-	}
+	name := nameOf(place, id)
 	if members["kty"] == "oct" || members["k"] != nil {
-		d.warn(WarnSymmetricKey, name, "a shared secret is published; expected public keys only")
+		r.warn(WarnSymmetricKey, name, "a shared secret is published; expected public keys only")
 		return
+	}
+	code := WarnUnusableKey
+	if members["use"] == "enc" {
+		code = WarnEncryptionKey
 	}
 	public, err := publicJWK(members)
 	switch {
+	case errors.Is(err, errUnsupportedKey) && code == WarnEncryptionKey:
+		r.warn(code, name, useProblem)
+		return
 	case errors.Is(err, errUnsupportedKey):
-		d.warn(WarnUnsupportedKey, name, err.Error())
+		r.warn(WarnUnsupportedKey, name, fmt.Sprintf("kty %s, crv %s; %v", quoted(members["kty"]), quoted(members["crv"]), err))
 		return
 	case err != nil:
-		d.warn(WarnUnreadableKey, name, err.Error())
+		r.warn(WarnUnreadableKey, name, err.Error())
 		return
 	}
-	key := assertion.Key{ID: id, Public: public, Problem: materialProblem(public)}
-	algorithm, problem := purpose(members)
-	key.Algorithm = algorithm
+	key := assertion.Key{ID: id, Public: public}
+	key.Algorithm, key.Problem = purpose(members, public)
 	if key.Problem == "" {
-		key.Problem = problem
+		key.Problem = encodingProblem(members, public)
 	}
-	d.add(key, name)
+	if key.Problem == "" {
+		key.Problem = r.moduli.problem(public)
+	}
+	if r.add(key, name, code) && key.Problem == "" {
+		r.checkChain(members["x5c"], name)
+	}
 }
 
-// publicJWK reads the key itself and nothing else: x5c and x5u are nobody's
-// business here, and a bad chain must not spoil the key (RFC 7517 §4.6, §4.7).
+// checkChain warns when the certificate of a key has expired. It is nobody's
+// business otherwise (RFC 7517 §4.7), and may be garbage.
+func (r *reader) checkChain(x5c any, name string) {
+	chain, _ := x5c.([]any)
+	if len(chain) == 0 {
+		return
+	}
+	text, _ := chain[0].(string)
+	der, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return
+	}
+	if _, expires, err := readCertificate(der); err == nil {
+		r.checkExpiry(expires, name)
+	}
+}
+
+func (r *reader) checkExpiry(expires time.Time, name string) {
+	if r.now.After(expires) {
+		r.warn(WarnCertificateExpired, name, "expired at "+expires.UTC().Format(time.RFC3339))
+	}
+}
+
+// publicJWK reads the key itself and nothing else.
 func publicJWK(members map[string]any) (crypto.PublicKey, error) {
-	kty, _ := members["kty"].(string)
-	switch kty {
+	switch members["kty"] {
 	case "RSA":
 		return rsaJWK(members)
 	case "EC", "OKP":
@@ -142,22 +134,47 @@ func rsaJWK(members map[string]any) (crypto.PublicKey, error) {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil
 }
 
+// encodingProblem finds leading zeros, which RFC 7518 §2 (Base64urlUInt) does
+// not allow: others compute another thumbprint for the same key (RFC 7638 §7).
+// The coordinates of other keys have a fixed length.
+func encodingProblem(members map[string]any, public crypto.PublicKey) string {
+	key, ok := public.(*rsa.PublicKey)
+	if !ok {
+		return ""
+	}
+	for name, length := range map[string]int{"n": key.N.BitLen(), "e": bits.Len(uint(key.E))} {
+		text, _ := members[name].(string)
+		if base64.RawURLEncoding.DecodedLen(len(text)) > (length+7)/8 {
+			return "n or e has leading zeros"
+		}
+	}
+	return ""
+}
+
 // curveJWK reads RFC 7518 §6.2.1 and RFC 8037 §2. go-jose checks that an EC
 // point is on its curve (CVE-2015-7940) and that an Ed25519 point has no small
 // order.
 func curveJWK(members map[string]any) (crypto.PublicKey, error) {
-	names := []string{"x"}
+	names, size := []string{"x"}, 32
 	switch members["crv"] {
-	case "P-256", "P-384", "P-521":
+	case "P-256":
 		names = []string{"x", "y"}
+	case "P-384":
+		names, size = []string{"x", "y"}, 48
+	case "P-521":
+		names, size = []string{"x", "y"}, 66
 	case "Ed25519":
 	default:
 		return nil, errUnsupportedKey
 	}
 	clean := map[string]any{"kty": members["kty"], "crv": members["crv"]}
 	for _, name := range names {
-		if _, err := base64url(members, name); err != nil {
+		data, err := base64url(members, name)
+		if err != nil {
 			return nil, err
+		}
+		if len(data) != size {
+			return nil, fmt.Errorf("%s does not have %d bytes", name, size)
 		}
 		clean[name] = members[name]
 	}
@@ -181,22 +198,4 @@ func base64url(members map[string]any, name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not base64url", name)
 	}
 	return data, nil
-}
-
-// optionalText reads a member that is a string. Absent and null mean the same.
-func optionalText(members map[string]any, name string) (string, bool) {
-	if members[name] == nil {
-		return "", true
-	}
-	text, ok := members[name].(string)
-	return text, ok
-}
-
-func printable(text string) bool {
-	for i := range len(text) {
-		if text[i] < 0x20 || text[i] > 0x7e {
-			return false
-		}
-	}
-	return true
 }

@@ -8,7 +8,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"math/big"
+	"slices"
 )
 
 // Bounds of RSA keys. Fewer bits can be factored (RFC 7518 §3.3, RFC 8017);
@@ -20,94 +20,59 @@ const (
 	publicExponent = 65537
 )
 
-var errUnsupportedKey = errors.New("expected an RSA, EC (P-256, P-384, P-521) or Ed25519 key")
+var (
+	errUnsupportedKey = errors.New("expected an RSA, EC (P-256, P-384, P-521) or Ed25519 key")
+	errBadKeyID       = fmt.Errorf("expected a kid of at most %d printable ASCII characters", maxKeyIDBytes)
+)
 
-func supported(public crypto.PublicKey) bool {
+func supported(public crypto.PublicKey) bool { return algorithmsOf(public) != nil }
+
+// algorithmsOf lists the signature algorithms of a key: RFC 7518 §3.3 to §3.5,
+// RFC 8037 §3.1, RFC 9864 §2.2. None is for a curve that is not supported.
+func algorithmsOf(public crypto.PublicKey) []string {
 	switch public := public.(type) {
-	case *rsa.PublicKey, ed25519.PublicKey:
-		return true
+	case *rsa.PublicKey:
+		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	case ed25519.PublicKey:
+		return []string{"EdDSA", "Ed25519"}
 	case *ecdsa.PublicKey:
-		return public.Curve == elliptic.P256() || public.Curve == elliptic.P384() || public.Curve == elliptic.P521()
+		switch public.Curve {
+		case elliptic.P256():
+			return []string{"ES256"}
+		case elliptic.P384():
+			return []string{"ES384"}
+		case elliptic.P521():
+			return []string{"ES512"}
+		}
 	}
-	return false
+	return nil
 }
 
+// samePublic compares RSA keys without crypto/rsa, which takes constant time
+// and allocates: of 64 keys each is compared with each.
 func samePublic(a, b crypto.PublicKey) bool {
+	if a, ok := a.(*rsa.PublicKey); ok {
+		b, ok := b.(*rsa.PublicKey)
+		return ok && a.E == b.E && a.N.Cmp(b.N) == 0
+	}
 	known, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && known.Equal(b)
 }
 
-// materialProblem says why the key itself must not verify anything, or nothing.
-func materialProblem(public crypto.PublicKey) string {
-	key, ok := public.(*rsa.PublicKey)
-	if !ok {
-		return ""
-	}
-	switch bits := key.N.BitLen(); {
-	case bits < minModulusBits || bits > maxModulusBits:
-		return fmt.Sprintf("RSA modulus of %d bits, expected %d to %d", bits, minModulusBits, maxModulusBits)
-	case key.E != publicExponent:
-		return fmt.Sprintf("RSA exponent is not %d", publicExponent)
-	}
-	return weakness(key.N)
-}
-
-const maxTrialDivisor = 701 // the largest prime of CVE-2017-15361 for 2048-bit keys
-
-// weakness finds moduli with a small factor, and those of the broken generator
-// of CVE-2017-15361: modulo every small prime they are a power of 65537, which
-// others are by chance once in 2^167.
-func weakness(n *big.Int) string {
-	if n.Bit(0) == 0 {
-		return "RSA modulus is even"
-	}
-	broken := true
-	for prime := uint64(3); prime <= maxTrialDivisor; prime += 2 {
-		if !isPrime(prime) {
-			continue
-		}
-		rest := new(big.Int).Mod(n, new(big.Int).SetUint64(prime)).Uint64()
-		if rest == 0 {
-			return "RSA modulus has a small factor"
-		}
-		broken = broken && isPower(rest, prime)
-	}
-	if broken {
-		return "RSA modulus was made by a broken generator (CVE-2017-15361)"
-	}
-	return ""
-}
-
-// isPower tells whether rest is a power of 65537 modulo prime.
-func isPower(rest, prime uint64) bool {
-	power := uint64(1)
-	for power != rest {
-		if power = power * publicExponent % prime; power == 1 {
-			return false
-		}
-	}
-	return true
-}
-
-func isPrime(odd uint64) bool {
-	for divisor := uint64(3); divisor*divisor <= odd; divisor += 2 {
-		if odd%divisor == 0 {
-			return false
-		}
-	}
-	return true
-}
+const useProblem = "use is not sig"
 
 // purpose reads what the publisher of a JWK says it is for: its algorithm, and
 // why it is not for signatures, or nothing.
-func purpose(members map[string]any) (algorithm, problem string) {
+func purpose(members map[string]any, public crypto.PublicKey) (algorithm, problem string) {
 	algorithm, ok := optionalText(members, "alg")
-	if !ok || (members["alg"] != nil && !isSignatureAlgorithm(algorithm)) { // RFC 7517 §4.4
-		return "", "alg does not name a public-key signature algorithm"
+	// RFC 7517 §4.4. HMAC with a public key as the secret is the classic
+	// confusion (CVE-2015-9235).
+	if !ok || (members["alg"] != nil && !slices.Contains(algorithmsOf(public), algorithm)) {
+		return "", "alg is not a signature algorithm for this type of key"
 	}
 	use, ok := optionalText(members, "use")
 	if !ok || (members["use"] != nil && use != "sig") { // RFC 7517 §4.2
-		return algorithm, "use is not sig"
+		return algorithm, useProblem
 	}
 	if members["key_ops"] == nil {
 		return algorithm, ""
@@ -139,13 +104,33 @@ func operationsProblem(value any, use string) string {
 	return ""
 }
 
-// isSignatureAlgorithm knows the asymmetric ones of RFC 7518 §3.1, RFC 8037,
-// RFC 8812 and RFC 9864. HMAC is none: a public key is no secret.
-func isSignatureAlgorithm(name string) bool {
-	switch name {
-	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-		"ES256", "ES384", "ES512", "ES256K", "EdDSA", "Ed25519":
-		return true
+// optionalText reads a member that is a string. Absent and null mean the same.
+func optionalText(members map[string]any, name string) (string, bool) {
+	if members[name] == nil {
+		return "", true
 	}
-	return false
+	text, ok := members[name].(string)
+	return text, ok
+}
+
+func soundKeyID(id string) bool { return len(id) <= maxKeyIDBytes && printable(id) }
+
+func printable(text string) bool {
+	for i := range len(text) {
+		if text[i] < 0x20 || text[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+// quoted writes a short member for people, in ASCII whatever it is.
+func quoted(member any) string {
+	switch member := member.(type) {
+	case nil:
+		return "absent"
+	case string:
+		return fmt.Sprintf("%+.12q", member)
+	}
+	return "not a string"
 }

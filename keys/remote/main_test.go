@@ -44,12 +44,16 @@ func edKey() ed25519.PublicKey {
 	return must(public, err)
 }
 
-// rsaKey makes a public key of exactly so many bits. Nobody knows its factors,
-// which no test here needs.
+// rsaKey makes a public key of exactly so many bits. Its modulus is a product
+// of two numbers of which nobody knows the factors, which no test here needs.
 func rsaKey(bits int) *rsa.PublicKey {
-	for {
+	random := func(bits int) *big.Int { // with the two topmost bits set, so that products have all their bits
 		n := must(rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), uint(bits))))
-		n.SetBit(n, bits-1, 1).SetBit(n, 0, 1)
+		return n.SetBit(n, bits-1, 1).SetBit(n, bits-2, 1).SetBit(n, 0, 1)
+	}
+	for {
+		n := random(bits / 2)
+		n.Mul(n, random(bits-bits/2))
 		if weakness(n) == "" {
 			return &rsa.PublicKey{N: n, E: publicExponent}
 		}

@@ -164,7 +164,13 @@ func describe(document *Document, query assertion.KeyQuery, at time.Time) *regis
 		}
 		p.Type, p.Curve, p.Bits = kind(key.Public)
 		p.Thumbprint = thumbprint(key.Public)
-		p.Public, _ = x509.MarshalPKIXPublicKey(key.Public) // of a key with a problem it may be nothing
+		if p.Problem == "" { // others verify nothing, and may be huge
+			spki, err := x509.MarshalPKIXPublicKey(key.Public)
+			if err != nil {
+				p.Problem = "the key cannot be kept"
+			}
+			p.Public = spki
+		}
 		d.Keys = append(d.Keys, p)
 	}
 	for _, w := range document.Warnings {

@@ -67,7 +67,10 @@ func (s *Source) snapshot() map[assertion.KeyRef]*entry {
 func (s *Source) Refresh(ctx context.Context, ref assertion.KeyRef) (*registry.KeyDocument, error) {
 	document, failure := s.load(ctx, ref)
 	now := s.now()
-	if failure != nil {
+	switch {
+	case ctx.Err() != nil: // whoever asked has gone away, which is no fault of the key URL
+		return nil, ctx.Err()
+	case failure != nil:
 		s.rememberFailure(ctx, ref, failure, now)
 		return nil, failure
 	}

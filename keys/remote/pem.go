@@ -2,19 +2,17 @@ package remote
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/cambio-oauth/cambio/grants/assertion"
 )
 
-const maxLabelBytes = 100 // of a PEM block; the longest in use has 35
+const (
+	maxLabelBytes  = 100 // of a PEM block; the longest in use has 35
+	maxHeaderLines = 16  // of a PEM block; RFC 7468 §2 has none, RFC 1421 a few
+)
 
 var pemBegin = []byte("-----BEGIN ")
 
@@ -36,73 +34,71 @@ func publishesPrivatePEM(data []byte) bool {
 	}
 }
 
-// parsePEM reads blocks of RFC 7468 in any mixture, with text around them.
-func parsePEM(data []byte, now time.Time) (*Document, error) {
+// readPEM reads blocks of RFC 7468 in any mixture, with text around them.
+func (r *reader) readPEM(data []byte) error {
 	// Counted before anything is decoded (CVE-2025-61723).
 	begun := bytes.Count(data, pemBegin)
 	if begun > MaxKeys {
-		return nil, ErrTooManyKeys
+		return ErrTooManyKeys
 	}
-	document := &Document{Format: FormatPEM}
+	if tooManyHeaders(data) {
+		return fmt.Errorf("a PEM block has more than %d lines of headers", maxHeaderLines)
+	}
+	r.Format = FormatPEM
 	decoded := 0
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		document.addBlock(block, fmt.Sprintf("block %d", decoded), now)
+		r.addBlock(block, assertion.Key{Unnamed: true}, fmt.Sprintf("block %d", decoded))
 		decoded++
 	}
 	if decoded < begun {
-		document.warn(WarnUnreadableKey, fmt.Sprintf("%d of %d blocks", begun-decoded, begun), "not well-formed PEM")
+		r.warn(WarnUnreadableKey, fmt.Sprintf("%d of %d blocks", begun-decoded, begun), "not well-formed PEM")
 	}
-	if len(document.Keys) == 0 {
-		return nil, errors.New("expected a block PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE with an RSA, EC or Ed25519 key, found none")
+	if len(r.Keys) == 0 {
+		return errNoPEMKey
 	}
-	return document, nil
+	return nil
 }
 
-func (d *Document) addBlock(block *pem.Block, name string, now time.Time) {
+// tooManyHeaders looks for what encoding/pem would gather in a map, which takes
+// many times the memory of the text.
+func tooManyHeaders(data []byte) bool {
+	for {
+		_, after, found := bytes.Cut(data, pemBegin)
+		if !found {
+			return false
+		}
+		_, lines, _ := bytes.Cut(after, []byte("\n"))
+		for headers := 0; ; headers++ {
+			if headers > maxHeaderLines {
+				return true
+			}
+			line, rest, _ := bytes.Cut(lines, []byte("\n"))
+			if !bytes.Contains(line, []byte(":")) {
+				break
+			}
+			lines = rest
+		}
+		data = after
+	}
+}
+
+// addBlock completes a key with what a PEM block holds.
+func (r *reader) addBlock(block *pem.Block, key assertion.Key, name string) {
 	public, expires, err := publicBlock(block)
 	switch {
 	case errors.Is(err, errUnsupportedBlock):
-		d.warn(WarnUnsupportedBlock, name, err.Error())
+		r.warn(WarnUnsupportedBlock, name, err.Error())
 		return
 	case errors.Is(err, errUnsupportedKey):
-		d.warn(WarnUnsupportedKey, name, err.Error())
+		r.warn(WarnUnsupportedKey, name, err.Error())
 		return
 	case err != nil: // which may quote the document
-		d.warn(WarnUnreadableKey, name, "not valid DER of its type")
+		r.warn(WarnUnreadableKey, name, "not valid DER of its type")
 		return
 	}
-	if !expires.IsZero() && now.After(expires) {
-		d.warn(WarnCertificateExpired, name, "expired at "+expires.UTC().Format(time.RFC3339))
+	if !expires.IsZero() {
+		r.checkExpiry(expires, name)
 	}
-	d.add(assertion.Key{Public: public, Unnamed: true, Problem: materialProblem(public)}, name)
-}
-
-var errUnsupportedBlock = errors.New("expected PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE")
-
-// publicBlock reads the key of a block and, for a certificate, when it expires.
-func publicBlock(block *pem.Block) (public crypto.PublicKey, expires time.Time, err error) {
-	switch block.Type {
-	case "PUBLIC KEY":
-		public, err = x509.ParsePKIXPublicKey(block.Bytes)
-	case "RSA PUBLIC KEY":
-		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
-	case "CERTIFICATE":
-		var certificate *x509.Certificate
-		if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
-			public, expires = certificate.PublicKey, certificate.NotAfter
-		}
-	default:
-		err = errUnsupportedBlock
-	}
-	if err != nil {
-		return nil, expires, err
-	}
-	if edwards, ok := public.(ed25519.PublicKey); ok { // crypto/x509 lets points of small order pass
-		public, err = curveJWK(map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(edwards)})
-		return public, expires, err
-	}
-	if !supported(public) {
-		return nil, expires, errUnsupportedKey
-	}
-	return public, expires, nil
+	key.Public, key.Problem = public, r.moduli.problem(public)
+	r.add(key, name, WarnUnusableKey)
 }
