@@ -54,3 +54,18 @@ type KeyUse struct {
 	Thumbprint string
 	At         time.Time
 }
+
+// KeysOutliveOutage is how long keys are used after the last fetch that
+// succeeded.
+const KeysOutliveOutage = 24 * time.Hour
+
+// KeysUnavailable says in one word why keys cannot be fetched. It is fit for
+// everyone, and an error.
+type KeysUnavailable struct {
+	Word string
+	// JWKSURI is what a discovery document, found instead of keys, names.
+	JWKSURI string
+}
+
+// Error implements error.
+func (e *KeysUnavailable) Error() string { return "the keys cannot be fetched: " + e.Word }

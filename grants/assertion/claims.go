@@ -72,7 +72,7 @@ func (t *Token) checkClaims(policy *Policy, now time.Time) (*Claims, *grants.Ref
 	if claims.Subject, refusal = t.requiredString("sub", MaxSubjectBytes); refusal != nil {
 		return nil, refusal
 	}
-	if t.has("jti") {
+	if t.has("jti") || policy.SingleUse {
 		if claims.ID, refusal = t.requiredString("jti", MaxIDBytes); refusal != nil {
 			return nil, refusal
 		}

@@ -26,6 +26,7 @@ type Policy struct {
 	KeysEpoch    int64         // keys fetched under an older one are not used
 	AllowIDToken bool          // accept ID tokens, which were meant for a client
 	MaxLifetime  time.Duration // exp - iat; 0 means DefaultMaxLifetime
+	SingleUse    bool          // the token must have a jti, by which it can be used up
 }
 
 // KeyRef names the keys of one key URL. The integrator belongs to it: two

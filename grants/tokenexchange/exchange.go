@@ -24,6 +24,7 @@ type Exchanger struct {
 	Policies    Policies
 	Verifier    *assertion.Verifier
 	Targets     Targets
+	Replays     Replays       // asked only where the policy says SingleUse; nil refuses those tokens
 	MaxLifetime time.Duration // ceiling of an issued token's life
 	Now         func() time.Time
 }
@@ -76,7 +77,36 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision)
 	if refusal := grant(decision, r, policy, claims); refusal != nil {
 		return refusal
 	}
-	return x.limitLifetime(decision, r.Client, claims)
+	expiresAt, refusal := x.limitLifetime(r.Client, claims)
+	if refusal != nil {
+		return refusal
+	}
+	if refusal := x.consume(ctx, policy, claims); refusal != nil {
+		return refusal
+	}
+	decision.ExpiresAt = expiresAt
+	return nil
+}
+
+// consume comes last: a token that was refused for anything else is not used
+// up, and nobody can use up another's by guessing its jti. A failure after it
+// leaves the token used: it is never exchanged twice.
+func (x *Exchanger) consume(ctx context.Context, policy *Policy, claims *assertion.Claims) *grants.Refusal {
+	if !policy.SingleUse {
+		return nil
+	}
+	if x.Replays == nil {
+		return grants.Unavailable(grants.DatabaseUnavailable, "used subject tokens cannot be remembered", nil)
+	}
+	first, err := x.Replays.Consume(ctx, policy.IntegratorID, claims.Issuer, claims.ID, claims.ExpiresAt)
+	if err != nil {
+		return grants.Unavailable(grants.DatabaseUnavailable, "whether the subject token was used before cannot be told at the moment", err)
+	}
+	if !first {
+		return grants.RefuseToken(grants.Replayed, "the key URL lets a subject token be exchanged once, and this one was exchanged before",
+			"a new subject token, with a jti of its own", "jti "+claims.ID)
+	}
+	return nil
 }
 
 // checkRequest holds a request against RFC 8693 §2.1.
@@ -228,15 +258,14 @@ func emptyBecause(entries []string, dropped []permissions.Dropped, claim string,
 
 // limitLifetime: an issued token never outlives the subject token, nor the
 // limits of the server and the client.
-func (x *Exchanger) limitLifetime(decision *Decision, client *grants.Client, claims *assertion.Claims) *grants.Refusal {
+func (x *Exchanger) limitLifetime(client *grants.Client, claims *assertion.Claims) (time.Time, *grants.Refusal) {
 	now := x.Now()
 	life := min(x.MaxLifetime, claims.ExpiresAt.Sub(now))
 	if client != nil && client.MaxLifetime > 0 {
 		life = min(life, client.MaxLifetime)
 	}
 	if life < time.Second {
-		return grants.RefuseToken(grants.TokenExpired, "less than a second of the subject token's life is left", "a token with life left", life.String())
+		return time.Time{}, grants.RefuseToken(grants.TokenExpired, "less than a second of the subject token's life is left", "a token with life left", life.String())
 	}
-	decision.ExpiresAt = now.Add(life)
-	return nil
+	return now.Add(life), nil
 }

@@ -96,6 +96,7 @@ type world struct {
 	keysErr     map[string]error
 	asked       []string                 // key URLs, in order
 	looked      []string                 // integrators whose policies were asked for
+	replays     tokenexchange.Replays    // nil: there are none
 	maxLifetime time.Duration            // 0: an hour
 	now         time.Time                // zero: now
 	entitled    permissions.Entitlements // of newPolicy
@@ -172,7 +173,7 @@ func (w *world) exchangeWith(policies tokenexchange.Policies, r tokenexchange.Re
 		life = time.Hour
 	}
 	x := &tokenexchange.Exchanger{
-		Issuer: ourIssuer, Policies: policies, Verifier: &assertion.Verifier{Keys: w, Now: clock}, Targets: w, MaxLifetime: life, Now: clock,
+		Issuer: ourIssuer, Policies: policies, Verifier: &assertion.Verifier{Keys: w, Now: clock}, Targets: w, Replays: w.replays, MaxLifetime: life, Now: clock,
 	}
 	return x.Exchange(context.Background(), r)
 }

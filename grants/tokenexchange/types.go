@@ -44,6 +44,14 @@ type Policies interface {
 	Clientless(ctx context.Context, issuer string) ([]Policy, error)
 }
 
+// Replays remembers which subject tokens were used up.
+type Replays interface {
+	// Consume uses up the token of this integrator, issuer and jti until it
+	// has expired, and tells whether this was the first time. Of any number
+	// at once, one is the first.
+	Consume(ctx context.Context, integratorID, issuer, tokenID string, expiresAt time.Time) (first bool, err error)
+}
+
 // Targets knows the resource servers a token may be issued for.
 type Targets interface {
 	// Known tells whether a target may be named in a request; an error means
