@@ -25,6 +25,7 @@ var openAPI []byte
 type API struct {
 	config  Config
 	service *service
+	checks  checkLimits
 }
 
 // New makes the API.
@@ -39,6 +40,7 @@ func (a *API) Mount(router *mux.Router) {
 	routes.HandleFunc("/openapi.yaml", a.document).Methods(http.MethodGet)
 	routes.HandleFunc("/openapi.yaml", a.wrongMethod(http.MethodGet))
 	mount(a, routes, a.integrators())
+	a.mountKeyChecks(routes) // before the collection, of which "check" would be an id
 	mount(a, routes, a.keyURLs())
 	mount(a, routes, a.clients())
 	mount(a, routes, a.lockHolders())

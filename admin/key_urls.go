@@ -26,47 +26,92 @@ type keyURLInput struct {
 type keyURLView struct {
 	objectView
 	keyURLInput
+	Health healthView `json:"health"`
 }
 
-func (a *API) keyURLs() collection[registry.KeyURL, keyURLInput] {
+// healthyKeyURL is a key URL with what is known of its keys.
+type healthyKeyURL struct {
+	registry.KeyURL
+	document *registry.KeyDocument // nil: nobody fetched it yet
+}
+
+func (a *API) viewKeyURL(k *healthyKeyURL) any {
+	return keyURLView{viewOf(k.Object), keyURLMembers(k), viewHealth(k.document, a.config.Now())}
+}
+
+func (a *API) healthyKeyURL(ctx context.Context, integratorID, id string) (*healthyKeyURL, error) {
+	k, err := a.config.Store.KeyURL(ctx, integratorID, id)
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.withHealth(ctx, integratorID, []registry.KeyURL{*k})
+	if err != nil {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+func (a *API) withHealth(ctx context.Context, integratorID string, keyURLs []registry.KeyURL) ([]healthyKeyURL, error) {
+	documents, err := a.config.Store.KeyDocuments(ctx, integratorID)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]healthyKeyURL, len(keyURLs))
+	for i, k := range keyURLs {
+		list[i].KeyURL = k
+		if document, ok := documents[k.Source()]; ok {
+			list[i].document = &document
+		}
+	}
+	return list, nil
+}
+
+func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 	store := a.config.Store
-	view := func(k *registry.KeyURL) any { return keyURLView{viewOf(k.Object), keyURLMembers(k)} }
-	return collection[registry.KeyURL, keyURLInput]{
+	return collection[healthyKeyURL, keyURLInput]{
 		path: "/integrators/{integrator}/key-urls",
 		id:   "key_url",
-		fresh: func(integratorID string) *registry.KeyURL {
-			return &registry.KeyURL{
+		fresh: func(integratorID string) *healthyKeyURL {
+			return &healthyKeyURL{KeyURL: registry.KeyURL{
 				IntegratorID: integratorID, Format: registry.FormatAuto, Algorithms: []string{"RS256"}, Audiences: []string{},
 				PermissionsClaim: registry.DefaultPermissions, MaxLifetime: registry.DefaultMaxLifetime, Status: registry.Active,
-			}
+			}}
 		},
 		input: keyURLMembers,
-		apply: func(in keyURLInput, k *registry.KeyURL) error {
+		apply: func(in keyURLInput, k *healthyKeyURL) error {
 			k.Issuer, k.URL, k.Format, k.PermissionsClaim = in.Issuer, in.URL, in.Format, in.PermissionsClaim
 			k.Algorithms, k.Audiences = in.Algorithms, in.Audiences
-			k.AllowIDToken, k.Clientless, k.Status = in.AllowIDToken, in.Clientless, in.Status
+			k.AllowIDToken, k.Clientless, k.SingleUse, k.Status = in.AllowIDToken, in.Clientless, in.SingleUse, in.Status
 			k.MaxLifetime = seconds(in.MaxLifetime)
 			// A rule that is not enforced must not be accepted.
 			var faults registry.Invalid
-			faults.Add(!in.SingleUse, "/single_use", "not_supported", "single use of subject tokens is not enforced by this version")
 			faults.Add(string(in.Condition) == "null", "/condition", "not_supported", "conditions are not enforced by this version")
 			if err := faults.Err(); err != nil {
 				return err
 			}
-			return a.service.checkKeyURL(k)
+			return a.service.checkKeyURL(&k.KeyURL)
 		},
-		view: view,
-		key:  func(k *registry.KeyURL) (string, *registry.Object) { return k.ID, &k.Object },
-		list: store.KeyURLs,
-		get:  store.KeyURL,
-		create: func(ctx context.Context, caller Caller, k *registry.KeyURL) (any, error) {
-			err := a.service.changed(ctx, store.CreateKeyURL(ctx, k, a.service.terms(caller)))
-			return view(k), err
+		view: a.viewKeyURL,
+		key:  func(k *healthyKeyURL) (string, *registry.Object) { return k.ID, &k.Object },
+		list: func(ctx context.Context, integratorID string, page registry.Page) ([]healthyKeyURL, error) {
+			list, err := store.KeyURLs(ctx, integratorID, page)
+			if err != nil {
+				return nil, err
+			}
+			return a.withHealth(ctx, integratorID, list)
 		},
-		update: func(ctx context.Context, caller Caller, was, k *registry.KeyURL) error {
+		get: a.healthyKeyURL,
+		create: func(ctx context.Context, caller Caller, k *healthyKeyURL) (any, error) {
+			err := a.service.changed(ctx, store.CreateKeyURL(ctx, &k.KeyURL, a.service.terms(caller)))
+			return a.viewKeyURL(k), err
+		},
+		update: func(ctx context.Context, caller Caller, was, k *healthyKeyURL) error {
 			terms := a.service.terms(caller)
 			terms.SharedIssuer = terms.SharedIssuer || k.Issuer == was.Issuer // an operator let it be
-			return a.service.changed(ctx, store.UpdateKeyURL(ctx, k, terms))
+			if k.Source() != was.Source() {
+				k.document = nil // of other keys
+			}
+			return a.service.changed(ctx, store.UpdateKeyURL(ctx, &k.KeyURL, terms))
 		},
 		remove: func(ctx context.Context, integratorID, id string) error {
 			return store.DeleteKeyURL(ctx, integratorID, id, registry.KeyURLTerms{Audiences: a.config.SubjectAudiences})
@@ -74,10 +119,10 @@ func (a *API) keyURLs() collection[registry.KeyURL, keyURLInput] {
 	}
 }
 
-func keyURLMembers(k *registry.KeyURL) keyURLInput {
+func keyURLMembers(k *healthyKeyURL) keyURLInput {
 	in := keyURLInput{
 		Issuer: k.Issuer, URL: k.URL, Format: k.Format, Algorithms: k.Algorithms, Audiences: k.Audiences,
-		PermissionsClaim: k.PermissionsClaim, AllowIDToken: k.AllowIDToken, Clientless: k.Clientless,
+		PermissionsClaim: k.PermissionsClaim, AllowIDToken: k.AllowIDToken, Clientless: k.Clientless, SingleUse: k.SingleUse,
 		MaxLifetime: int64(k.MaxLifetime / time.Second), Condition: json.RawMessage("null"), Status: k.Status,
 	}
 	if in.Audiences == nil {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/registry"
@@ -21,9 +22,8 @@ type Config struct {
 	// SubjectAudiences are those a subject token may name when its key URL
 	// names none.
 	SubjectAudiences []string
-	// CheckKeyURL tells what is wrong with the URL of a key URL, without
-	// fetching it.
-	CheckKeyURL func(url string) error
+	// Keys are those of key URLs.
+	Keys Keys
 	// Pepper is the key of client secret hashes.
 	Pepper registry.Pepper
 	// CursorKey authenticates cursors.
@@ -31,7 +31,19 @@ type Config struct {
 	// Changed is called after each committed change, so that this replica
 	// knows of it before the answer leaves.
 	Changed func(ctx context.Context)
+	Now     func() time.Time
 	Log     *slog.Logger
+}
+
+// Keys fetches other people's keys. An error of a fetch is a
+// *registry.KeysUnavailable.
+type Keys interface {
+	// CheckURL tells what is wrong with a URL, without fetching it.
+	CheckURL(url string) error
+	// Check fetches now and keeps nothing.
+	Check(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error)
+	// Refresh fetches now, and makes what it finds all that counts.
+	Refresh(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error)
 }
 
 // Store keeps what the room manages. Errors are registry's.
@@ -59,6 +71,7 @@ type keyURLs interface {
 	KeyURLs(ctx context.Context, integratorID string, page registry.Page) ([]registry.KeyURL, error)
 	UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error
 	DeleteKeyURL(ctx context.Context, integratorID, id string, terms registry.KeyURLTerms) error
+	KeyDocuments(ctx context.Context, integratorID string) (map[registry.KeySource]registry.KeyDocument, error)
 }
 
 type clients interface {

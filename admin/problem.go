@@ -3,7 +3,9 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/cambio-oauth/cambio/registry"
 )
@@ -49,6 +51,9 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errScope) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="cambio", error="insufficient_scope", scope="admin integrator.admin"`)
 	}
+	if tooMany := (tooManyError{}); errors.As(err, &tooMany) {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(tooMany.wait.Seconds()))))
+	}
 	body, err := json.Marshal(p)
 	if err != nil {
 		body = []byte(`{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal"}`)
@@ -79,7 +84,13 @@ func problemOf(err error) problem {
 	}
 	p := problem{Type: "about:blank"}
 	var faults registry.Invalid
+	var keys *registry.KeysUnavailable
 	switch {
+	case errors.As(err, &keys):
+		p.Status, p.Code = http.StatusBadGateway, "keys_"+keys.Word
+		p.Detail = viewFailure(keys.Word).Detail + " Nothing was changed: keys fetched before stay in use."
+	case errors.As(err, &tooManyError{}):
+		p.Status, p.Code, p.Detail = http.StatusTooManyRequests, "too_many_requests", err.Error()
 	case errors.As(err, &faults):
 		p.Status, p.Code, p.Detail, p.Errors = http.StatusUnprocessableEntity, "invalid", "some members are not acceptable", faults
 	case errors.Is(err, registry.ErrNotFound):

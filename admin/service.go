@@ -53,7 +53,8 @@ func (s *service) checkKeyURL(k *registry.KeyURL) error {
 	var faults registry.Invalid
 	_ = errors.As(k.Validate(), &faults)
 	faults.Add(k.Issuer != s.config.Issuer, "/issuer", "own_issuer", "this server's own tokens are never subject tokens")
-	if err := s.config.CheckKeyURL(k.URL); err != nil {
+	faults.Add(!ownURL(s.config.Issuer, k.URL), "/url", "own_url", "this server's own keys are no identity provider's")
+	if err := s.config.Keys.CheckURL(k.URL); err != nil {
 		faults.Add(false, "/url", "invalid", err.Error())
 	}
 	return faults.Err()

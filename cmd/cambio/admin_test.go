@@ -183,7 +183,7 @@ func TestAdminRejects(t *testing.T) {
 		{"a format that is none", of + "/key-urls", keyURL(object{"format": "xml"}), "/format", "invalid"},
 		{"a life of nothing", of + "/key-urls", keyURL(object{"max_lifetime": 0}), "/max_lifetime", "invalid"},
 		{"a life past all bounds", of + "/key-urls", keyURL(object{"max_lifetime": int64(1) << 60}), "/max_lifetime", "invalid"},
-		{"single_use, which is not enforced yet", of + "/key-urls", keyURL(object{"single_use": true}), "/single_use", "not_supported"},
+		{"a key URL of this server", of + "/key-urls", keyURL(object{"url": s.url + "/.well-known/jwks.json"}), "/url", "own_url"},
 		{"a condition, which is not enforced yet", of + "/key-urls", keyURL(object{"condition": "true"}), "/condition", "not_supported"},
 		{"a method that is none", of + "/clients", object{"client_name": "x", "token_endpoint_auth_method": "private_key_jwt"}, "/token_endpoint_auth_method", "invalid"},
 		{"a grant that is none", of + "/clients", object{"client_name": "x", "grant_types": []string{"password"}}, "/grant_types", "invalid"},

@@ -43,11 +43,13 @@ type config struct {
 	accessTokenTTL   time.Duration
 	exchangeLog      storage.LogMode
 	logLevel         slog.Level
+	now              func() time.Time // another one in tests
 }
 
 // newConfig checks every value. An error is one line that names the key.
 func newConfig(values map[string]string) (*config, error) {
 	c := &config{
+		now:              time.Now,
 		listen:           values["listen"],
 		opsListen:        values["ops_listen"],
 		issuer:           values["issuer"],

@@ -57,6 +57,12 @@ func (b *logBuffer) String() string {
 // startServer starts a server; settings override the defaults of the tests.
 func startServer(t testing.TB, databaseURL string, overrides map[string]string) *server {
 	t.Helper()
+	return startServerAt(t, time.Now, databaseURL, overrides)
+}
+
+// startServerAt starts a server by another clock than the machine's.
+func startServerAt(t testing.TB, now func() time.Time, databaseURL string, overrides map[string]string) *server {
+	t.Helper()
 	flags := map[string]string{
 		"listen": "127.0.0.1:0", "ops_listen": "127.0.0.1:0", "database_url": databaseURL, "secret_key": testSecretKey,
 		"operator_client_id": testOperator, "operator_client_secret": testOperatorSecret, "key_url_allow": "127.0.0.0/8",
@@ -72,6 +78,7 @@ func startServer(t testing.TB, databaseURL string, overrides map[string]string) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.now = now
 	log := &logBuffer{}
 	p, err := start(t.Context(), c, slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {

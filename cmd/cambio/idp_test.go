@@ -32,6 +32,8 @@ type testIDP struct {
 	server  *httptest.Server
 	fetches atomic.Int64
 	broken  atomic.Bool
+	now     func() time.Time
+	publish atomic.Value // string: a document instead of the key
 }
 
 func newTestIDP(t testing.TB, audience string) *testIDP {
@@ -40,7 +42,7 @@ func newTestIDP(t testing.TB, audience string) *testIDP {
 	if err != nil {
 		t.Fatal(err)
 	}
-	idp := &testIDP{t: t, aud: audience, key: key, kid: "key-1"}
+	idp := &testIDP{t: t, aud: audience, key: key, kid: "key-1", now: time.Now}
 	idp.server = httptest.NewServer(http.HandlerFunc(idp.serve))
 	t.Cleanup(idp.server.Close)
 	idp.issuer = idp.server.URL + "/" // with a slash, as Auth0's
@@ -53,6 +55,10 @@ func (i *testIDP) serve(w http.ResponseWriter, r *http.Request) {
 	i.fetches.Add(1)
 	if i.broken.Load() {
 		http.Error(w, "out of order", http.StatusInternalServerError)
+		return
+	}
+	if document, ok := i.publish.Load().(string); ok {
+		_, _ = w.Write([]byte(document))
 		return
 	}
 	public := &i.key.PublicKey
@@ -82,7 +88,7 @@ func (i *testIDP) serve(w http.ResponseWriter, r *http.Request) {
 
 // claims are those of a good subject token; changes are laid over, nil deletes.
 func (i *testIDP) claims(changes object) object {
-	now := time.Now()
+	now := i.now()
 	claims := object{
 		"iss": i.issuer, "sub": "auth0|5934aafe4e52d93452b1c90", "aud": []string{i.aud, i.issuer + "userinfo"},
 		"iat": now.Unix(), "exp": now.Add(2 * time.Hour).Unix(), "scope": "openid email name",

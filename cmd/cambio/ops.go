@@ -21,7 +21,8 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 }
 
-func newMetrics() *metrics {
+// newMetrics makes the metrics; keyURLs counts the key URLs in use by state.
+func newMetrics(keyURLs func() map[string]int) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -34,6 +35,12 @@ func newMetrics() *metrics {
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "cambio_build_info", Help: "Always 1."}, []string{"version"})
 	build.WithLabelValues(buildVersion()).Set(1)
+	for state := range keyURLs() {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "cambio_key_urls", Help: "Key URLs that somebody asked for within a day, by the state of their keys on this replica.",
+			ConstLabels: prometheus.Labels{"state": state},
+		}, func() float64 { return float64(keyURLs()[state]) }))
+	}
 	m.registry.MustRegister(m.requests, m.duration, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

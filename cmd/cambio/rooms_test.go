@@ -155,7 +155,7 @@ func TestImportLawForbids(t *testing.T) {
 		{"registry", module + "grants"}, {"registry", "gorm.io/gorm"}, {"grants/assertion", libFosite}, {"grants/assertion", "net/http"},
 		{"grants/tokenexchange", "net/http/httptest"}, {"grants/tokenexchange/fositegrant", module + "handlers"}, {"handlers", module + "storage"},
 		{"handlers", module + "registry"}, {"handlers", module + "keys/remote"}, {"admin", module + "handlers"}, {"admin", "gorm.io/gorm"},
-		{"keys/signing", "net/http"}, {"keys/remote", module + "registry"}, {"storage", module + "keys/signing"}, {"cmd/cambio", "gorm.io/gorm"},
+		{"keys/signing", "net/http"}, {"keys/remote", module + "storage"}, {"keys/remote", "database/sql"}, {"storage", module + "keys/signing"}, {"cmd/cambio", "gorm.io/gorm"},
 		{"cmd/cambio", libFosite}, {"grants", module + "grants/jws"},
 	} {
 		if law[c.room].allows(c.imported) {

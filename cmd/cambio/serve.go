@@ -33,6 +33,8 @@ const (
 	maxHeaderBytes    = 16 << 10
 	drainTimeout      = 20 * time.Second
 	janitorInterval   = time.Minute
+	keyUsesInterval   = time.Minute
+	keyUsesKept       = 90 * 24 * time.Hour
 	clockTolerance    = time.Hour // before an expired revocation is forgotten
 )
 
@@ -79,7 +81,7 @@ func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err er
 		return nil, err
 	}
 	p.exchanges = storage.NewExchangeLog(p.store, c.exchangeLog, log)
-	p.metrics = newMetrics()
+	p.metrics = newMetrics(p.keys.States)
 	router, err := p.router()
 	if err != nil {
 		return nil, err
@@ -117,7 +119,7 @@ func (p *program) openStore(ctx context.Context) (err error) {
 }
 
 func (p *program) openKeys(ctx context.Context) error {
-	p.keys = remote.New(remote.Config{Allow: p.config.keyURLAllow, Now: time.Now, Log: p.log})
+	p.keys = remote.New(remote.Config{Allow: p.config.keyURLAllow, Memory: p.store, Now: p.config.now, Log: p.log})
 	ring, err := openRing(ctx, p.config, p.store)
 	p.ring = ring
 	return err
@@ -133,7 +135,7 @@ func openRing(ctx context.Context, c *config, store *storage.Store) (*signing.Ri
 	if err != nil {
 		return nil, err
 	}
-	return signing.Open(ctx, signing.Config{Store: store, Sealer: sealer, Algorithm: c.signingAlg, Now: time.Now})
+	return signing.Open(ctx, signing.Config{Store: store, Sealer: sealer, Algorithm: c.signingAlg, Now: c.now})
 }
 
 func (p *program) openDirectory(ctx context.Context) error {
@@ -152,7 +154,7 @@ func (p *program) openDirectory(ctx context.Context) error {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
 	p.directory = &directory{
-		Directory: loaded, pepper: pepper, now: time.Now, issuer: p.config.issuer,
+		Directory: loaded, pepper: pepper, now: p.config.now, issuer: p.config.issuer,
 		subjectAudiences: p.config.subjectAudiences, defaultAudience: p.config.defaultAudience,
 	}
 	return nil
@@ -176,10 +178,10 @@ func (p *program) router() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	verifier := &accesstoken.Verifier{Issuer: c.issuer, Keys: p.ring, Now: time.Now}
+	verifier := &accesstoken.Verifier{Issuer: c.issuer, Keys: p.ring, Now: c.now}
 	exchanger := &tokenexchange.Exchanger{
-		Issuer: c.issuer, Policies: p.directory, Targets: p.directory, MaxLifetime: c.accessTokenTTL, Now: time.Now,
-		Verifier: &assertion.Verifier{Keys: p.keys, Now: time.Now},
+		Issuer: c.issuer, Policies: p.directory, Targets: p.directory, Replays: p.store, MaxLifetime: c.accessTokenTTL, Now: c.now,
+		Verifier: &assertion.Verifier{Keys: p.keys, Now: c.now},
 	}
 	router := mux.NewRouter().SkipClean(true)
 	handlers.New(handlers.Config{
@@ -187,7 +189,7 @@ func (p *program) router() (http.Handler, error) {
 		Clients:     p.directory,
 		Exchange:    exchanger.Exchange,
 		Targets:     p.directory,
-		Minter:      &accesstoken.Minter{Issuer: c.issuer, Signer: p.ring, Now: time.Now},
+		Minter:      &accesstoken.Minter{Issuer: c.issuer, Signer: p.ring, Now: c.now},
 		Verifier:    verifier,
 		Alive:       alive(p.store),
 		Revoke:      p.store.Revoke,
@@ -195,7 +197,7 @@ func (p *program) router() (http.Handler, error) {
 		JWKS:        p.ring.JWKS,
 		Algorithms:  p.ring.Algorithms,
 		MaxLifetime: c.accessTokenTTL,
-		Now:         time.Now,
+		Now:         c.now,
 		Log:         p.log,
 		Observe:     p.metrics.observe,
 	}).Mount(router)
@@ -206,10 +208,11 @@ func (p *program) router() (http.Handler, error) {
 		Alive:            alive(p.store),
 		Audiences:        []string{c.issuer, c.defaultAudience},
 		SubjectAudiences: c.subjectAudiences,
-		CheckKeyURL:      p.keys.CheckURL,
+		Keys:             adminKeys{p.keys},
 		Pepper:           p.directory.pepper,
 		CursorKey:        cursorKey,
 		Changed:          p.changed,
+		Now:              c.now,
 		Log:              p.log,
 	}).Mount(router)
 	return router, nil
@@ -228,6 +231,8 @@ func (p *program) run(router http.Handler) {
 	p.stop = stop
 	p.every(ctx, storage.PollInterval, "read the configuration", p.directory.Refresh)
 	p.every(ctx, signing.ReloadInterval, "read the signing keys", p.ring.Reload)
+	p.every(ctx, remote.RenewInterval, "renew the keys of key URLs", p.keys.Renew)
+	p.every(ctx, keyUsesInterval, "note which keys were used", p.keys.SaveUses)
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
 	p.serve(p.public, closeAmbiguous(router))
 	if p.ops != nil {
@@ -280,8 +285,10 @@ func (p *program) every(ctx context.Context, interval time.Duration, what string
 
 // clean deletes what nobody can need any more, a little at a time.
 func (p *program) clean(ctx context.Context) error {
-	_, err := p.store.PurgeRevoked(ctx, time.Now().Add(-clockTolerance))
-	return errors.Join(err, p.store.PurgeSubjectEpochs(ctx, time.Now()), p.store.DeleteSigningKeys(ctx, time.Now().Add(-2*signing.Retain)))
+	now := p.config.now()
+	_, err := p.store.PurgeRevoked(ctx, now.Add(-clockTolerance))
+	return errors.Join(err, p.store.PurgeConsumed(ctx, now.Add(-clockTolerance)), p.store.PurgeSubjectEpochs(ctx, now),
+		p.store.PurgeKeyUses(ctx, now.Add(-keyUsesKept)), p.store.DeleteSigningKeys(ctx, now.Add(-2*signing.Retain)))
 }
 
 // shutdown ends gracefully: not ready, no new connections, the requests under

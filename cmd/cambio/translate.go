@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/cambio-oauth/cambio/admin"
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/grants/assertion"
 	"github.com/cambio-oauth/cambio/grants/permissions"
 	"github.com/cambio-oauth/cambio/grants/tokenexchange"
 	"github.com/cambio-oauth/cambio/handlers"
+	"github.com/cambio-oauth/cambio/keys/remote"
 	"github.com/cambio-oauth/cambio/registry"
 	"github.com/cambio-oauth/cambio/storage"
 )
@@ -28,6 +31,9 @@ var (
 	_ handlers.Clients       = (*directory)(nil)
 	_ tokenexchange.Policies = (*directory)(nil)
 	_ tokenexchange.Targets  = (*directory)(nil)
+	_ tokenexchange.Replays  = (*storage.Store)(nil)
+	_ remote.Memory          = (*storage.Store)(nil)
+	_ admin.Keys             = adminKeys{}
 )
 
 // find looks something up; what is missing is looked for once more in a
@@ -129,8 +135,8 @@ func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) [
 		policies = append(policies, tokenexchange.Policy{
 			Policy: assertion.Policy{
 				Issuer: k.Issuer, Audiences: audiences, Algorithms: k.Algorithms,
-				Keys:         assertion.KeyRef{IntegratorID: k.IntegratorID, URL: k.URL, Format: k.Format},
-				AllowIDToken: k.AllowIDToken, MaxLifetime: k.MaxLifetime,
+				Keys:         assertion.KeyRef(k.Source()),
+				AllowIDToken: k.AllowIDToken, MaxLifetime: k.MaxLifetime, SingleUse: k.SingleUse, KeysEpoch: k.KeysEpoch,
 			},
 			IntegratorID:         integrator.ID,
 			IntegratorGeneration: integrator.Generation,
@@ -140,6 +146,33 @@ func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) [
 		})
 	}
 	return policies
+}
+
+// adminKeys speaks of keys in the registry's words.
+type adminKeys struct{ *remote.Source }
+
+// Check implements admin.Keys.
+func (k adminKeys) Check(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error) {
+	document, err := k.Source.Check(ctx, assertion.KeyRef(source))
+	return document, keysError(err)
+}
+
+// Refresh implements admin.Keys.
+func (k adminKeys) Refresh(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error) {
+	document, err := k.Source.Refresh(ctx, assertion.KeyRef(source))
+	return document, keysError(err)
+}
+
+func keysError(err error) error {
+	var failure *remote.FetchError
+	if !errors.As(err, &failure) {
+		return err
+	}
+	unavailable := &registry.KeysUnavailable{Word: failure.Word}
+	if discovery := (*remote.DiscoveryError)(nil); errors.As(err, &discovery) {
+		unavailable.JWKSURI = discovery.JWKSURI
+	}
+	return unavailable
 }
 
 // entitlements are those of one integrator in one snapshot.

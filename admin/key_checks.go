@@ -1,0 +1,180 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+	"golang.org/x/time/rate"
+
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// Fetches on demand: an integrator may look whether its key URL works, and not
+// use this server to look around (SSRF).
+const (
+	checksPerMinute         = 6
+	operatorChecksPerMinute = 60
+)
+
+// checkLimits bounds fetches on demand. There are as many limiters as
+// integrators, twice.
+type checkLimits struct {
+	mu       sync.Mutex
+	limiters map[checkQuota]*rate.Limiter
+}
+
+type checkQuota struct {
+	integratorID string
+	operator     bool
+}
+
+// take gives how long to wait when the quota is used up, and 0 when it is not.
+func (l *checkLimits) take(q checkQuota) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.limiters == nil {
+		l.limiters = map[checkQuota]*rate.Limiter{}
+	}
+	limiter, ok := l.limiters[q]
+	if !ok {
+		perMinute := checksPerMinute
+		if q.operator {
+			perMinute = operatorChecksPerMinute
+		}
+		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(perMinute)), perMinute)
+		l.limiters[q] = limiter
+	}
+	reservation := limiter.Reserve()
+	wait := reservation.Delay()
+	if wait > 0 {
+		reservation.Cancel()
+	}
+	return wait
+}
+
+func (a *API) mountKeyChecks(routes *mux.Router) {
+	const path = "/integrators/{integrator}/key-urls"
+	a.route(routes, path+"/check", methods{http.MethodPost: a.checkKeyURL})
+	a.route(routes, path+"/{key_url}/refresh", methods{http.MethodPost: a.refreshKeys})
+}
+
+// checkView is what a fetch found that changed nothing.
+type checkView struct {
+	OK       bool                  `json:"ok"` // there is a key that can verify signatures
+	Format   string                `json:"format,omitempty"`
+	Keys     []keyView             `json:"keys"`
+	Warnings []registry.KeyWarning `json:"warnings"`
+	Failure  *failureView          `json:"failure,omitempty"`
+	JWKSURI  string                `json:"jwks_uri,omitempty"` // where a discovery document says that the keys are
+}
+
+// checkKeyURL fetches what a key URL would fetch, and saves nothing. Only the
+// URL is needed; what else is given must be valid.
+func (a *API) checkKeyURL(w http.ResponseWriter, r request) error {
+	integratorID, err := a.service.resolve(r.Context(), r.caller, mux.Vars(r.Request)["integrator"])
+	if err != nil {
+		return err
+	}
+	members, err := readMembers(w, r.Request)
+	if err != nil {
+		return err
+	}
+	c := a.keyURLs()
+	k := c.fresh(integratorID)
+	in, err := merge(members, c.input(k), c.input(k))
+	if err != nil {
+		return err
+	}
+	if err := leaveOut(c.apply(in, k), members["issuer"] == nil, "/issuer"); err != nil {
+		return err
+	}
+	if err := a.limitChecks(r, integratorID); err != nil {
+		return err
+	}
+	view := checkView{Keys: []keyView{}, Warnings: []registry.KeyWarning{}}
+	document, err := a.config.Keys.Check(r.Context(), k.Source())
+	var failure *registry.KeysUnavailable
+	switch {
+	case errors.As(err, &failure):
+		view.Failure = viewFailure(failure.Word)
+		if a.config.Keys.CheckURL(failure.JWKSURI) == nil { // a stranger's text until then
+			view.JWKSURI = failure.JWKSURI
+		}
+	case err != nil:
+		return err
+	default:
+		view.Format, view.Keys, view.Warnings = document.FoundFormat, viewKeys(document), append(view.Warnings, document.Warnings...)
+		view.OK = slices.ContainsFunc(document.Keys, func(key registry.PublishedKey) bool { return key.Problem == "" })
+		for i := range view.Keys { // as of now: nobody has seen them before
+			view.Keys[i].FirstSeen, view.Keys[i].LastSeen = time.Time{}, time.Time{}
+		}
+	}
+	return a.answer(w, http.StatusOK, view)
+}
+
+// leaveOut drops the faults of a member that need not be there.
+func leaveOut(err error, absent bool, pointer string) error {
+	var faults registry.Invalid
+	if !absent || !errors.As(err, &faults) {
+		return err
+	}
+	return slices.DeleteFunc(faults, func(f registry.FieldError) bool { return f.Pointer == pointer }).Err()
+}
+
+// refreshKeys fetches the keys of a key URL now. Removed keys stop here before
+// the answer leaves, and on every replica as soon as it sees the change.
+func (a *API) refreshKeys(w http.ResponseWriter, r request) error {
+	ctx := r.Context()
+	integratorID, err := a.service.resolve(ctx, r.caller, mux.Vars(r.Request)["integrator"])
+	if err != nil {
+		return err
+	}
+	k, err := a.healthyKeyURL(ctx, integratorID, mux.Vars(r.Request)["key_url"])
+	if err != nil {
+		return err
+	}
+	if err := a.limitChecks(r, integratorID); err != nil {
+		return err
+	}
+	if _, err := a.config.Keys.Refresh(ctx, k.Source()); err != nil {
+		return err
+	}
+	a.config.Changed(ctx)
+	if k, err = a.healthyKeyURL(ctx, integratorID, k.ID); err != nil {
+		return err
+	}
+	w.Header().Set("ETag", etag(&k.Object))
+	return a.answer(w, http.StatusOK, a.viewKeyURL(k))
+}
+
+func (a *API) limitChecks(r request, integratorID string) error {
+	if wait := a.checks.take(checkQuota{integratorID, r.caller.Operator()}); wait > 0 {
+		return tooManyError{wait}
+	}
+	return nil
+}
+
+// tooManyError refuses what may be done again after a while.
+type tooManyError struct{ wait time.Duration }
+
+// Error implements error.
+func (tooManyError) Error() string {
+	return "too many fetches on demand: an integrator has 6 a minute, try again after Retry-After"
+}
+
+// ownURL tells whether a URL is on the host and port of this server: its keys
+// are no integrator's, and a fetch of itself could go round in circles.
+func ownURL(issuer, url string) bool {
+	origin := func(s string) string {
+		scheme, rest, _ := strings.Cut(strings.ToLower(s), "://")
+		host, _, _ := strings.Cut(rest, "/")
+		host, _, _ = strings.Cut(host, "?")
+		return scheme + "://" + strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[scheme])
+	}
+	return origin(issuer) == origin(url)
+}
