@@ -3,7 +3,10 @@ package strictjson_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,19 +14,30 @@ import (
 )
 
 // FuzzCheck: what Check lets through, encoding/json decodes, to no more levels
-// than allowed, and without losing a member: it comes back as it was.
+// than allowed, and without losing a member: it comes back as it was. And what
+// it lets through is what the model lets through.
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{
 		`{"iss":"https://a.example","aud":["b"],"exp":1731000000.5,"permissions":[]}`, `{"alg":"none","alg":"RS256"}`,
 		`{"a":{"b":[1,2,{"c":null}]}}`, `[1e999,-0,"\ud83d\ude00"]`, `{"kid":1,"` + "\u212a" + `id":2}`, "\ufeff{}", `"\ud800"`,
 		strings.Repeat("[", 17), strings.Repeat("]", 20) + strings.Repeat("[", 36), `{"a":1,}`, "{} {}", `[01]`, `"\"[[`,
+		`{"aud":["a","\u0062",null],"scope":"a\tb","\u0061ud":1}`, `{"\u017f":["\uD83D\uDe00"],"t":true,"f":false,"n":[null,-1.5E+3]}`, `{"a":[ ] , "b":{ } }`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if strictjson.Check(data) != nil {
+		err, want := strictjson.Check(data), model(data)
+		if (err == nil) != (want == nil) {
+			t.Fatalf("got %v, the model says %v", err, want)
+		}
+		members, objectErr := strictjson.Object(data)
+		if err != nil {
+			if members != nil || !errors.Is(objectErr, err) {
+				t.Fatalf("Object gives %v, %v where Check says %v", members, objectErr, err)
+			}
 			return
 		}
+		compareMembers(t, data, members, objectErr)
 		value := decode(t, data)
 		if n := depth(value); n > strictjson.MaxDepth {
 			t.Fatalf("%d levels were let through", n)
@@ -42,6 +56,34 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("%d names are written, %d members were decoded: one was lost", written, countMembers(value))
 		}
 	})
+}
+
+// compareMembers holds Object, Text and Texts against encoding/json.
+func compareMembers(t *testing.T, data []byte, members strictjson.Members, err error) {
+	t.Helper()
+	var want map[string]json.RawMessage
+	if isObject := json.Unmarshal(data, &want) == nil && want != nil; !isObject {
+		if members != nil || !errors.Is(err, strictjson.ErrNotObject) {
+			t.Fatalf("got %v, %v of what is no object", members, err)
+		}
+		return
+	}
+	if err != nil || !maps.EqualFunc(members, want, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+		t.Fatalf("got %s, %v, want %s", members, err, want)
+	}
+	for name, raw := range want {
+		var text *string
+		isText := json.Unmarshal(raw, &text) == nil && text != nil
+		if got, ok := members.Text(name); ok != isText || ok && got != *text {
+			t.Fatalf("the text of %q is %q, %v", name, got, ok)
+		}
+		var texts []*string
+		areTexts := json.Unmarshal(raw, &texts) == nil && texts != nil && !slices.Contains(texts, nil)
+		got, ok := members.Texts(name)
+		if ok != areTexts || ok && !slices.EqualFunc(got, texts, func(a string, b *string) bool { return a == *b }) {
+			t.Fatalf("the texts of %q are %q, %v", name, got, ok)
+		}
+	}
 }
 
 // decode keeps numbers as text: 1e999 is sound JSON, and no float64.

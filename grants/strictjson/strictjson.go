@@ -1,13 +1,9 @@
 package strictjson
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -15,14 +11,20 @@ import (
 // of a few megabytes of brackets, which no recover catches.
 const MaxDepth = 16
 
-// Errors of Check. A caller that must tell them apart uses errors.Is.
+// Errors of this package. A caller that must tell them apart uses errors.Is.
 var (
 	ErrSyntax    = errors.New("not valid JSON")
 	ErrEncoding  = errors.New("not valid UTF-8")
 	ErrDepth     = fmt.Errorf("nested deeper than %d levels", MaxDepth)
 	ErrDuplicate = errors.New("a member stands twice in an object")
 	ErrTrailing  = errors.New("data after the JSON value")
+	ErrNotObject = errors.New("not a JSON object")
 )
+
+// Check reports one reason not to decode data, if there is any.
+func Check(data []byte) error {
+	return scan(&scanner{data: data})
+}
 
 // Unmarshal checks data and decodes it into v.
 func Unmarshal(data []byte, v any) error {
@@ -32,122 +34,29 @@ func Unmarshal(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// Check reports the first reason not to decode data.
-func Check(data []byte) error {
-	if !utf8.Valid(data) {
+// Object checks data and gives the members of the object it must be: what
+// encoding/json decodes into a map, in one pass. They are parts of data.
+func Object(data []byte) (Members, error) {
+	s := &scanner{data: data, members: make(Members, len(data)/64)}
+	isObject := s.space() == '{'
+	if err := scan(s); err != nil {
+		return nil, err
+	}
+	if !isObject {
+		return nil, ErrNotObject
+	}
+	return s.members, nil
+}
+
+func scan(s *scanner) error {
+	if !utf8.Valid(s.data) {
 		return ErrEncoding
 	}
-	if err := checkShape(data); err != nil {
+	if err := s.value(); err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	if err := checkMembers(decoder); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+	if s.space(); s.at < len(s.data) {
 		return ErrTrailing
 	}
 	return nil
-}
-
-// checkShape counts brackets outside strings, and refuses escapes of lone
-// surrogates inside: decoders make U+FFFD of them, so two different texts would
-// decode to the same string. It runs before the decoder and neither allocates
-// nor recurses.
-func checkShape(data []byte) error {
-	depth, inString := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case inString && c == '\\':
-			switch surrogate(data[i:]) {
-			case high:
-				if i += 6; surrogate(data[min(i, len(data)):]) != low {
-					return ErrEncoding
-				}
-				i += 5
-			case low:
-				return ErrEncoding
-			default:
-				i++
-			}
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > MaxDepth {
-				return ErrDepth
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return nil
-}
-
-// checkMembers walks one value. Names are compared without regard to case and
-// with Unicode's simple folding, as encoding/json matches struct fields: the
-// Kelvin sign would otherwise be a second spelling of "k".
-func checkMembers(decoder *json.Decoder) error {
-	token, err := decoder.Token()
-	if err != nil {
-		return ErrSyntax
-	}
-	delimiter, ok := token.(json.Delim)
-	if !ok {
-		return nil
-	}
-	seen := map[string]bool{}
-	for decoder.More() {
-		if delimiter == '{' {
-			name, err := decoder.Token()
-			if err != nil {
-				return ErrSyntax
-			}
-			key := fold(name.(string))
-			if seen[key] {
-				return ErrDuplicate
-			}
-			seen[key] = true
-		}
-		if err := checkMembers(decoder); err != nil {
-			return err
-		}
-	}
-	if _, err := decoder.Token(); err != nil {
-		return ErrSyntax
-	}
-	return nil
-}
-
-// fold gives one spelling to all names that strings.EqualFold holds equal.
-func fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-			least = min(least, next)
-		}
-		return least
-	}, name)
-}
-
-// Halves of a surrogate pair (RFC 8259 §7).
-const (
-	none = iota
-	high
-	low
-)
-
-// surrogate tells which half the escape is that data begins with, if any.
-func surrogate(data []byte) int {
-	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' || data[2]|0x20 != 'd' {
-		return none
-	}
-	switch c := data[3] | 0x20; {
-	case c == '8' || c == '9' || c == 'a' || c == 'b':
-		return high
-	case c >= 'c' && c <= 'f':
-		return low
-	}
-	return none
 }
