@@ -1,6 +1,9 @@
 package grants
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Code is an error code of RFC 6749 §5.2 or of one of its extensions.
 type Code string
@@ -95,4 +98,16 @@ func RefuseToken(reason Reason, description, expected, found string) *Refusal {
 // "invalid": a client would throw away a good token or a good secret.
 func Unavailable(reason Reason, description string, cause error) *Refusal {
 	return &Refusal{Code: TemporarilyUnavailable, Reason: reason, Description: description, Cause: cause}
+}
+
+// Shown is what a refusal shows of a stranger's text: printable ASCII, and no
+// more than helps.
+func Shown(text string) string {
+	const limit = 256
+	more := ""
+	if len(text) > limit {
+		text, more = text[:limit], "..."
+	}
+	quoted := strconv.QuoteToASCII(text)
+	return quoted[1:len(quoted)-1] + more
 }

@@ -2,6 +2,7 @@ package grants_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/cambio-oauth/cambio/grants"
@@ -63,6 +64,21 @@ func TestReasonsAreThoseOfTheContract(t *testing.T) {
 	} {
 		if string(test.reason) != test.word {
 			t.Errorf("got %q, want %q", test.reason, test.word)
+		}
+	}
+}
+
+func TestShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                       "",
+		"https://idp.example/":   "https://idp.example/",
+		"a\nb\x1b[31m\u202e\x00": `a\nb\x1b[31m\u202e\x00`,
+		"blåbær":                 `bl\u00e5b\u00e6r`,
+		strings.Repeat("a", 300): strings.Repeat("a", 256) + "...",
+		strings.Repeat("å", 200): strings.Repeat(`\u00e5`, 128) + "...",
+	} {
+		if got := grants.Shown(text); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
 		}
 	}
 }

@@ -58,12 +58,12 @@ func child(value json.RawMessage, step string) json.RawMessage {
 // checkClaims judges every claim that needs no key. now is the caller's clock.
 func (t *Token) checkClaims(policy *Policy, now time.Time) (*Claims, *grants.Refusal) {
 	if t.Issuer != policy.Issuer {
-		return nil, grants.RefuseToken(grants.IssuerUnknown, "iss is not the registered issuer", policy.Issuer, t.Issuer)
+		return nil, grants.RefuseToken(grants.IssuerUnknown, "iss is not the registered issuer", policy.Issuer, grants.Shown(t.Issuer))
 	}
-	claims := &Claims{Issuer: t.Issuer, KeyID: t.KeyID(), members: t.members}
+	claims := &Claims{Issuer: t.Issuer, KeyID: t.KeyID(), members: t.signed.Members}
 	if !slices.ContainsFunc(t.Audience, func(aud string) bool { return slices.Contains(policy.Audiences, aud) }) {
 		return nil, grants.RefuseToken(grants.AudienceMismatch, "the subject token was not issued for this server",
-			"aud with one of: "+strings.Join(policy.Audiences, " "), "aud: "+strings.Join(t.Audience, " "))
+			"aud with one of: "+strings.Join(policy.Audiences, " "), "aud: "+grants.Shown(strings.Join(t.Audience, " ")))
 	}
 	if refusal := t.checkTimes(claims, policy, now); refusal != nil {
 		return nil, refusal
@@ -132,58 +132,39 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // audience reads aud, which RFC 7519 §4.1.3 lets be a string or an array.
 func (t *Token) audience() ([]string, *grants.Refusal) {
-	raw, ok := t.members["aud"]
+	raw, ok := t.signed.Members["aud"]
 	if !ok || isNull(raw) {
 		return nil, missing("aud")
 	}
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
+	if one, ok := t.signed.Members.Text("aud"); ok {
 		return []string{one}, nil
 	}
-	var entries []any // not []string: encoding/json reads null as ""
-	if json.Unmarshal(raw, &entries) != nil {
+	audience, ok := t.signed.Members.Texts("aud")
+	if !ok {
 		return nil, invalid("aud", "a string or an array of strings")
 	}
-	if len(entries) > MaxAudiences {
+	if len(audience) > MaxAudiences {
 		return nil, invalid("aud", fmt.Sprintf("at most %d values", MaxAudiences))
-	}
-	audience := make([]string, 0, len(entries))
-	for _, entry := range entries {
-		text, ok := entry.(string)
-		if !ok {
-			return nil, invalid("aud", "a string or an array of strings")
-		}
-		audience = append(audience, text)
 	}
 	return audience, nil
 }
 
 func (t *Token) requiredString(claim string, limit int) (string, *grants.Refusal) {
-	raw, ok := t.members[claim]
+	raw, ok := t.signed.Members[claim]
 	if !ok || isNull(raw) {
 		return "", missing(claim)
 	}
-	text, ok := t.optionalString(claim)
+	text, ok := t.signed.Members.Text(claim)
 	if !ok || strings.TrimSpace(text) == "" || len(text) > limit || strings.ContainsFunc(text, isControl) {
 		return "", invalid(claim, fmt.Sprintf("a string of 1 to %d bytes without control characters", limit))
 	}
 	return text, nil
 }
 
-func (t *Token) optionalString(claim string) (string, bool) {
-	raw, ok := t.members[claim]
-	if !ok || isNull(raw) {
-		return "", false
-	}
-	var text string
-	err := json.Unmarshal(raw, &text)
-	return text, err == nil
-}
-
 // requiredTime reads a NumericDate (RFC 7519 §2): a JSON number, cut to whole
 // seconds. A string, null, zero or a date past the year 9999 is none.
 func (t *Token) requiredTime(claim string) (time.Time, *grants.Refusal) {
-	raw, ok := t.members[claim]
+	raw, ok := t.signed.Members[claim]
 	if !ok || isNull(raw) {
 		return time.Time{}, missing(claim)
 	}
@@ -196,7 +177,7 @@ func (t *Token) requiredTime(claim string) (time.Time, *grants.Refusal) {
 }
 
 func (t *Token) has(claim string) bool {
-	_, ok := t.members[claim]
+	_, ok := t.signed.Members[claim]
 	return ok
 }
 

@@ -2,6 +2,7 @@ package assertion_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,11 +56,21 @@ func (test claimTest) run(t *testing.T) {
 func TestIssuer(t *testing.T) {
 	for _, issuer := range []string{
 		"https://acme.example", "HTTPS://acme.example/", "https://ACME.example/", "https://acme.example:443/", "https://acme.example//",
-		"https://acme.example/ ", " https://acme.example/", "https://acme.example/../", "https://acme.example/.", "https://acme%2Eexample/",
+		"https://acme.example/ ", " https://acme.example/", "https://acme.example/../", "https://acme.example/.", "https://acme%2Eexample/", "https://%61cme.example/",
 		"https://acme.example./", "https://acme.example@evil.example/", "https://acme.example/#", "https://acme.example/?", "http://acme.example/",
 		"https://xn--acme.example/", "https://аcme.example/", "https://evil.example/https://acme.example/", "acme",
 	} {
-		claimTest{issuer + " is not the registered issuer", "iss", fmt.Sprintf("%q", issuer), grants.IssuerUnknown, "found " + issuer}.run(t)
+		found := strings.Trim(strconv.QuoteToASCII(issuer), `"`)
+		claimTest{issuer + " is not the registered issuer", "iss", fmt.Sprintf("%q", issuer), grants.IssuerUnknown, "expected https://acme.example/; found " + found}.run(t)
+		t.Run(issuer+" as the registered one", func(t *testing.T) { // the reverse: only the registered form passes
+			policy := soundPolicy()
+			policy.Issuer = issuer
+			claims, refusal := judge(sign(soundHeader, soundClaims), policy, finding(rightKey()))
+			wantReason(t, claims, refusal, grants.IssuerUnknown, "expected "+issuer+"; found https://acme.example/")
+			if _, refusal := judge(sign(soundHeader, soundClaims.with("iss", fmt.Sprintf("%q", issuer))), policy, finding(rightKey())); refusal != nil {
+				t.Errorf("its own form: %v", refusal)
+			}
+		})
 	}
 	for _, test := range []claimTest{
 		{"an escaped character is that character", "iss", `"https:\/\/\u0061cme.example\/"`, "", ""},
@@ -72,7 +83,7 @@ func TestIssuer(t *testing.T) {
 		{"a number", "iss", "1", grants.ClaimInvalid, "iss"},
 		{"with NUL at the end", "iss", `"https://acme.example/\u0000"`, grants.ClaimInvalid, "iss"},
 		{"longer than 2048 bytes", "iss", `"` + strings.Repeat("a", 2049) + `"`, grants.ClaimInvalid, "iss"},
-		{"2048 bytes are merely unknown", "iss", `"` + strings.Repeat("a", 2048) + `"`, grants.IssuerUnknown, ""},
+		{"2048 bytes are merely unknown, and not shown whole", "iss", `"` + strings.Repeat("a", 2048) + `"`, grants.IssuerUnknown, "found " + strings.Repeat("a", 256) + "..."},
 	} {
 		test.run(t)
 	}
@@ -99,6 +110,7 @@ func TestAudience(t *testing.T) {
 		{"ours as a prefix", "aud", `"api.unloc.app/"`, grants.AudienceMismatch, ""},
 		{"ours in another case", "aud", `"API.unloc.app"`, grants.AudienceMismatch, ""},
 		{"ours among others in one string", "aud", `"other api.unloc.app"`, grants.AudienceMismatch, ""},
+		{"a right-to-left override is shown as such", "aud", `"api.unloc.app\u202e"`, grants.AudienceMismatch, `aud: api.unloc.app\u202e`},
 		{"both of ours in one string", "aud", `"api.unloc.app api.cambio.example"`, grants.AudienceMismatch, ""},
 		{"64 values", "aud", `["api.unloc.app"` + strings.Repeat(`,"a"`, 63) + "]", "", ""},
 		{"65 values", "aud", `["api.unloc.app"` + strings.Repeat(`,"a"`, 64) + "]", grants.ClaimInvalid, "at most 64 values"},
@@ -138,6 +150,8 @@ func TestExpiry(t *testing.T) {
 		{"this very second: at now it is no longer valid", "exp", at(0), grants.TokenExpired, "expired 1s ago"},
 		{"a second ago", "exp", at(-1), grants.TokenExpired, ""},
 		{"59 seconds ago: there is no leeway", "exp", at(-59), grants.TokenExpired, ""},
+		{"60 seconds ago", "exp", at(-60), grants.TokenExpired, "exp after 2027-01-15T08:00:00Z; found exp 2027-01-15T07:59:00Z"},
+		{"61 seconds ago", "exp", at(-61), grants.TokenExpired, ""},
 		{"an hour ago", "exp", at(-3600), grants.TokenExpired, "expired 1h0m1s ago"},
 		{"a fraction is cut off: too late", "exp", at(0) + ".9", grants.TokenExpired, ""},
 		{"a fraction is cut off: in time", "exp", at(1) + ".9", "", ""},
@@ -147,6 +161,7 @@ func TestExpiry(t *testing.T) {
 		{"a string", "exp", `"9999999999"`, grants.ClaimInvalid, "exp"},
 		{"true", "exp", "true", grants.ClaimInvalid, "exp"},
 		{"an array", "exp", "[1800003600]", grants.ClaimInvalid, "exp"},
+		{"an empty array", "exp", "[]", grants.ClaimInvalid, "exp"},
 		{"an object", "exp", "{}", grants.ClaimInvalid, "exp"},
 		{"zero", "exp", "0", grants.ClaimInvalid, "exp"},
 		{"minus zero", "exp", "-0", grants.ClaimInvalid, "exp"},
@@ -258,6 +273,7 @@ func TestSubjectAndID(t *testing.T) {
 			{claim + " of 256 bytes", claim, `"` + strings.Repeat("a", 256) + `"`, grants.ClaimInvalid, claim},
 			{claim + " of 128 letters of two bytes", claim, `"` + strings.Repeat("é", 128) + `"`, grants.ClaimInvalid, claim},
 			{claim + " of 16 KiB", claim, `"` + strings.Repeat("a", 16<<10) + `"`, grants.ClaimInvalid, claim},
+			{claim + " of 1 MiB", claim, `"` + strings.Repeat("a", 1<<20) + `"`, grants.TooLarge, ""},
 			{claim + " null", claim, "null", grants.ClaimMissing, claim},
 			{claim + " empty", claim, `""`, grants.ClaimInvalid, claim},
 			{claim + " of spaces", claim, `"  "`, grants.ClaimInvalid, claim},
@@ -276,9 +292,21 @@ func TestSubjectAndID(t *testing.T) {
 		{"without sub is refused", "sub", "", grants.ClaimMissing, "no sub"},
 		{"without jti is accepted", "jti", "", "", ""},
 		{"azp of whomever is nobody's business (CLM-17)", "azp", `"another"`, "", ""},
+		{"client_id of whomever is nobody's business (CLM-17)", "client_id", `"another"`, "", ""},
 		{"a scope claim is not read (CLM-18)", "scope", `"integrator.admin"`, "", ""},
 		{"an unknown claim may have any type", "x", `[{"y":null}]`, "", ""},
 	} {
 		test.run(t)
+	}
+}
+
+// CLM-15: without a jti there is nothing by which a token could be used up.
+func TestATokenForSingleUseNeedsAnID(t *testing.T) {
+	policy := soundPolicy()
+	policy.SingleUse = true
+	claims, refusal := judge(sign(soundHeader, soundClaims), policy, finding(rightKey()))
+	wantReason(t, claims, refusal, grants.ClaimMissing, "no jti; expected claim jti; found none")
+	if claims, refusal = judge(sign(soundHeader, soundClaims.with("jti", `"id-1"`)), policy, finding(rightKey())); refusal != nil || claims.ID != "id-1" {
+		t.Errorf("got %+v, %v", claims, refusal)
 	}
 }

@@ -150,3 +150,22 @@ func wantReason(t *testing.T, claims *assertion.Claims, refusal *grants.Refusal,
 		t.Fatalf("got %s %s: %s\nwant %s %s: …%s…", refusal.Code, refusal.Reason, says, code, reason, text)
 	}
 }
+
+// refused judges a whole token and asserts that no keys were asked for.
+func refused(t *testing.T, raw string, reason grants.Reason, text string) {
+	t.Helper()
+	source := finding(rightKey())
+	claims, refusal := judge(raw, soundPolicy(), source)
+	wantReason(t, claims, refusal, reason, text)
+	if len(source.asked) != 0 {
+		t.Error("keys were asked for")
+	}
+}
+
+// accepted judges a token that has nothing wrong with it.
+func accepted(t *testing.T, raw string) {
+	t.Helper()
+	if _, refusal := judge(raw, soundPolicy(), finding(rightKey())); refusal != nil {
+		t.Errorf("%v; expected %s; found %s", refusal, refusal.Expected, refusal.Found)
+	}
+}

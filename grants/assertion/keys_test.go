@@ -221,24 +221,6 @@ func TestKeysThatAreNotAvailableAreNotTheTokensFault(t *testing.T) {
 	}
 }
 
-// JWT-06, JWT-07: the token is signed by the key it brings along, and names the
-// kid of a real one (CVE-2018-0114, CVE-2025-52477).
-func TestAKeyWithinTheTokenIsNotUsed(t *testing.T) {
-	attacker := otherKey()
-	jwk := string(must(json.Marshal(jose.JSONWebKey{Key: &attacker.PublicKey, KeyID: "k1"})))
-	for name, value := range map[string]string{"jwk": jwk, "jku": `"http://127.0.0.1:1/"`, "x5u": `"http://127.0.0.1:1/"`} {
-		t.Run(name, func(t *testing.T) {
-			header := soundHeader.with(name, value)
-			source := finding(rightKey())
-			claims, refusal := judge(signText(attacker, header.String(), soundClaims.String()), soundPolicy(), source)
-			wantReason(t, claims, refusal, grants.SignatureInvalid, "")
-			if _, refusal := judge(sign(header, soundClaims), soundPolicy(), source); refusal != nil {
-				t.Errorf("signed by the right key: %v", refusal)
-			}
-		})
-	}
-}
-
 func TestTheContextReachesTheKeys(t *testing.T) {
 	type name struct{}
 	token, refusal := assertion.Parse(sign(soundHeader, soundClaims))

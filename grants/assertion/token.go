@@ -1,7 +1,6 @@
 package assertion
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -14,8 +13,7 @@ type Token struct {
 	Issuer   string
 	Audience []string
 
-	signed  *jws.Token
-	members map[string]json.RawMessage
+	signed *jws.Token
 }
 
 // KeyID gives the kid header, empty when there is none.
@@ -37,8 +35,10 @@ func Parse(raw string) (*Token, *grants.Refusal) {
 			"a compact JWS (RFC 7515 section 7.1) whose payload is a JSON object", err.Error())
 	}
 	token := &Token{signed: signed}
-	if err := json.Unmarshal(signed.Payload, &token.members); err != nil {
-		return nil, grants.RefuseToken(grants.Malformed, "the claims of the subject token cannot be read", "a JSON object", "something else")
+	for name := range signed.Members {
+		if claim, ok := twinOf(name); ok {
+			return nil, grants.RefuseToken(grants.Malformed, "a claim of the subject token has a name that reads like "+claim, claim, grants.Shown(name))
+		}
 	}
 	var refusal *grants.Refusal
 	if token.Issuer, refusal = token.requiredString("iss", 2048); refusal != nil {
@@ -57,7 +57,7 @@ func (t *Token) checkKind(allowIDToken bool) *grants.Refusal {
 	case "", "jwt", "at+jwt":
 	default:
 		return grants.RefuseToken(grants.TypNotAllowed, "the typ header says that this token was made for another purpose",
-			"JWT, at+jwt or no typ", t.signed.Type)
+			"JWT, at+jwt or no typ", grants.Shown(t.signed.Type))
 	}
 	if t.has("cnf") { // RFC 9449 §6, RFC 8705 §3: useless without its key, and we would make a bearer token of it
 		return grants.RefuseToken(grants.WrongTokenKind, "this token is bound to a key of its client", "a bearer token", "claim cnf")
@@ -73,9 +73,9 @@ func (t *Token) checkKind(allowIDToken bool) *grants.Refusal {
 			return grants.RefuseToken(grants.WrongTokenKind, "this is an ID token", "an access token, or a key URL with allow_id_token", "claim "+claim)
 		}
 	}
-	for claim, value := range map[string]string{"token_use": "id", "typ": "ID"} { // Cognito, Keycloak
-		if text, ok := t.optionalString(claim); ok && text == value {
-			return grants.RefuseToken(grants.WrongTokenKind, "this is an ID token", "an access token, or a key URL with allow_id_token", claim+" "+value)
+	for _, mark := range [][2]string{{"token_use", "id"}, {"typ", "ID"}} { // Cognito, Keycloak
+		if text, ok := t.signed.Members.Text(mark[0]); ok && text == mark[1] {
+			return grants.RefuseToken(grants.WrongTokenKind, "this is an ID token", "an access token, or a key URL with allow_id_token", mark[0]+" "+mark[1])
 		}
 	}
 	return nil

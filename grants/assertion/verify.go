@@ -48,7 +48,7 @@ func checkAlgorithm(signed *jws.Token, policy *Policy) *grants.Refusal {
 		return nil
 	}
 	return grants.RefuseToken(grants.AlgNotAllowed, "the key URL does not allow the signature algorithm of the subject token",
-		strings.Join(policy.Algorithms, " "), fmt.Sprintf("alg %q", signed.Algorithm))
+		strings.Join(policy.Algorithms, " "), `alg "`+grants.Shown(signed.Algorithm)+`"`)
 }
 
 // VerifySignature judges the signature alone, whatever it is that was signed:

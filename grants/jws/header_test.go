@@ -58,8 +58,10 @@ func TestAlgorithmIsReadAsItStands(t *testing.T) {
 		}
 	})
 	for _, value := range []string{`["RS256"]`, `0`, `true`, `{"a":"RS256"}`, `[null]`} {
-		t.Run(value, func(t *testing.T) {
-			wantParseError(t, compact(`{"alg":`+value+`}`, `{}`), jws.ErrMalformed, "alg is not a string")
+		t.Run(value+" names none", func(t *testing.T) {
+			if got := parse(t, compact(`{"alg":`+value+`}`, `{}`)).Algorithm; got != "" {
+				t.Errorf("got %q", got)
+			}
 		})
 	}
 }

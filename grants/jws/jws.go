@@ -2,7 +2,6 @@ package jws
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,7 +23,11 @@ var (
 	ErrMalformed        = errors.New("token is not a well-formed compact JWS")
 	ErrHeaderNotAllowed = errors.New("token has a header that is not allowed")
 	ErrSignature        = errors.New("signature does not verify")
+
+	errNotCanonical = errors.New("not canonical base64url")
 )
+
+var base64url = base64.RawURLEncoding.Strict()
 
 // Token is a compact JWS whose shape is sound and whose signature nobody has
 // looked at yet.
@@ -33,6 +36,7 @@ type Token struct {
 	KeyID     string // empty when absent
 	Type      string // lower case, without the prefix "application/" (RFC 7515 §4.1.9)
 	Payload   []byte
+	Members   strictjson.Members // of the payload, when ParseJWT read it
 
 	signed    []byte // header and payload as they were signed
 	signature []byte
@@ -45,7 +49,7 @@ func ParseJWT(raw string, limit int) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkObject(token.Payload); err != nil {
+	if token.Members, err = strictjson.Object(token.Payload); err != nil {
 		return nil, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
 	}
 	return token, nil
@@ -88,35 +92,16 @@ func Parse(raw string, limit int) (*Token, error) {
 // decode accepts exactly one spelling of every value. RFC 7515 §2: no padding;
 // unused bits must be zero, or one token would have several texts.
 func decode(part string) ([]byte, error) {
-	data, err := base64.RawURLEncoding.Strict().DecodeString(part)
-	if err != nil || strings.ContainsAny(part, "\r\n") {
-		return nil, errors.New("not canonical base64url")
+	data, err := base64url.DecodeString(part)
+	if err != nil || strings.Contains(part, "\r") || strings.Contains(part, "\n") { // which encoding/base64 skips
+		return nil, errNotCanonical
 	}
 	return data, nil
 }
 
-func checkObject(data []byte) error {
-	if err := strictjson.Check(data); err != nil {
-		return err
-	}
-	for _, c := range data {
-		switch c {
-		case ' ', '\t', '\r', '\n':
-		case '{':
-			return nil
-		default:
-			return errors.New("not a JSON object")
-		}
-	}
-	return errors.New("not a JSON object")
-}
-
 func (t *Token) readHeader(data []byte) error {
-	if err := checkObject(data); err != nil {
-		return fmt.Errorf("%w: header: %w", ErrMalformed, err)
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
+	members, err := strictjson.Object(data)
+	if err != nil {
 		return fmt.Errorf("%w: header: %w", ErrMalformed, err)
 	}
 	// crit and b64 change what is signed, zip and enc what is said (RFC 7515
@@ -128,10 +113,7 @@ func (t *Token) readHeader(data []byte) error {
 			return fmt.Errorf("%w: %s", ErrHeaderNotAllowed, name)
 		}
 	}
-	var err error
-	if t.Algorithm, err = text(members, "alg"); err != nil {
-		return err
-	}
+	t.Algorithm, _ = members.Text("alg") // what is no string names no algorithm, and no policy allows that
 	if t.KeyID, err = text(members, "kid"); err != nil {
 		return err
 	}
@@ -157,17 +139,12 @@ func lowerASCII(s string) string {
 }
 
 // text reads a header that is a string. Absent, null and "" mean the same.
-func text(members map[string]json.RawMessage, name string) (string, error) {
-	var value *string
-	if raw, ok := members[name]; ok {
-		if err := json.Unmarshal(raw, &value); err != nil {
-			return "", fmt.Errorf("%w: %s is not a string", ErrMalformed, name)
-		}
+func text(members strictjson.Members, name string) (string, error) {
+	value, ok := members.Text(name)
+	if raw, there := members[name]; there && !ok && string(raw) != "null" {
+		return "", fmt.Errorf("%w: %s is not a string", ErrMalformed, name)
 	}
-	if value == nil {
-		return "", nil
-	}
-	return *value, nil
+	return value, nil
 }
 
 func printable(s string) bool {

@@ -33,7 +33,7 @@ func wantParseError(t *testing.T, raw string, want error, text string) {
 
 func TestASoundToken(t *testing.T) {
 	token := parse(t, compact(`{"alg":"RS256","kid":"k1","typ":"JWT"}`, `{"sub":"a"}`))
-	if token.Algorithm != "RS256" || token.KeyID != "k1" || token.Type != "jwt" || string(token.Payload) != `{"sub":"a"}` {
+	if token.Algorithm != "RS256" || token.KeyID != "k1" || token.Type != "jwt" || string(token.Payload) != `{"sub":"a"}` || string(token.Members["sub"]) != `"a"` {
 		t.Errorf("got %+v", token)
 	}
 }
@@ -160,12 +160,13 @@ func spellings(t *testing.T, part string) map[string]string {
 func TestJSONSerializationsAreMalformed(t *testing.T) {
 	head, body := b64(`{"alg":"RS256"}`), b64(`{}`)
 	for name, raw := range map[string]string{
-		"flattened":                   `{"payload":"` + body + `","protected":"` + head + `","signature":"c2ln"}`,
-		"general":                     `{"payload":"` + body + `","signatures":[{"protected":"` + head + `","signature":"c2ln"}]}`,
-		"with two dots in it":         `{"payload":"` + body + `","protected":"` + head + `","signature":"c2ln","x":".."}`,
-		"with an unprotected header":  `{"payload":"` + body + `","header":{"alg":"none"},"signature":""}`,
-		"a compact token in an array": `["` + compact(`{"alg":"RS256"}`, `{}`) + `"]`,
-		"a compact token in quotes":   `"` + compact(`{"alg":"RS256"}`, `{}`) + `"`,
+		"flattened":                       `{"payload":"` + body + `","protected":"` + head + `","signature":"c2ln"}`,
+		"general":                         `{"payload":"` + body + `","signatures":[{"protected":"` + head + `","signature":"c2ln"}]}`,
+		"general, first good, second bad": `{"payload":"` + body + `","signatures":[{"protected":"` + head + `","signature":"` + strings.Split(signRS256(`{"alg":"RS256"}`, `{}`), ".")[2] + `"},{"protected":"` + head + `","signature":"c2ln"}]}`,
+		"with two dots in it":             `{"payload":"` + body + `","protected":"` + head + `","signature":"c2ln","x":".."}`,
+		"with an unprotected header":      `{"payload":"` + body + `","header":{"alg":"none"},"signature":""}`,
+		"a compact token in an array":     `["` + compact(`{"alg":"RS256"}`, `{}`) + `"]`,
+		"a compact token in quotes":       `"` + compact(`{"alg":"RS256"}`, `{}`) + `"`,
 	} {
 		t.Run(name, func(t *testing.T) { wantParseError(t, raw, jws.ErrMalformed, "") })
 	}

@@ -6,26 +6,44 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	_ "crypto/sha256" // the hashes that algorithms names
+	_ "crypto/sha256" // the hashes that algorithmOf names
 	_ "crypto/sha512"
 	"math/big"
 )
 
-// algorithm is how one JWS algorithm verifies (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
+// algorithm is how one JWS algorithm verifies.
 type algorithm struct {
 	hash   crypto.Hash
 	verify func(key any, hash crypto.Hash, digest, signature []byte) bool
 }
 
-func algorithms() map[string]algorithm {
-	return map[string]algorithm{
-		"RS256": {crypto.SHA256, verifyPKCS1}, "RS384": {crypto.SHA384, verifyPKCS1}, "RS512": {crypto.SHA512, verifyPKCS1},
-		"PS256": {crypto.SHA256, verifyPSS}, "PS384": {crypto.SHA384, verifyPSS}, "PS512": {crypto.SHA512, verifyPSS},
-		"ES256": {crypto.SHA256, verifyECDSA(elliptic.P256())},
-		"ES384": {crypto.SHA384, verifyECDSA(elliptic.P384())},
-		"ES512": {crypto.SHA512, verifyECDSA(elliptic.P521())},
-		"EdDSA": {0, verifyEd25519}, "Ed25519": {0, verifyEd25519}, // RFC 9864 §2.2: the same under its own name
+// algorithmOf knows the asymmetric ones of RFC 7518 §3.1, RFC 8037 §3.1 and RFC
+// 9864 §2.2, where EdDSA with the only curve there is here got its own name.
+// Those of any other name verify nothing.
+func algorithmOf(name string) algorithm {
+	switch name {
+	case "RS256":
+		return algorithm{crypto.SHA256, verifyPKCS1}
+	case "RS384":
+		return algorithm{crypto.SHA384, verifyPKCS1}
+	case "RS512":
+		return algorithm{crypto.SHA512, verifyPKCS1}
+	case "PS256":
+		return algorithm{crypto.SHA256, verifyPSS}
+	case "PS384":
+		return algorithm{crypto.SHA384, verifyPSS}
+	case "PS512":
+		return algorithm{crypto.SHA512, verifyPSS}
+	case "ES256":
+		return algorithm{crypto.SHA256, verifyECDSA}
+	case "ES384":
+		return algorithm{crypto.SHA384, verifyECDSA}
+	case "ES512":
+		return algorithm{crypto.SHA512, verifyECDSA}
+	case "EdDSA", "Ed25519":
+		return algorithm{0, verifyEd25519}
 	}
+	return algorithm{}
 }
 
 // Verify checks the signature with one public key under one algorithm, both
@@ -33,8 +51,8 @@ func algorithms() map[string]algorithm {
 // looks at the three parts and at nothing the header says: a library that
 // reads embedded keys on the way refuses good tokens for bad certificates.
 func (t *Token) Verify(name string, publicKey any) error {
-	chosen, ok := algorithms()[name]
-	if !ok || t.Algorithm != name {
+	chosen := algorithmOf(name)
+	if chosen.verify == nil || t.Algorithm != name {
 		return ErrSignature
 	}
 	message := t.signed
@@ -60,16 +78,22 @@ func verifyPSS(key any, hash crypto.Hash, digest, signature []byte) bool {
 	return ok && public != nil && rsa.VerifyPSS(public, hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
 }
 
-// verifyECDSA: RFC 7518 §3.4, R and S side by side, each as long as the curve.
-func verifyECDSA(curve elliptic.Curve) func(any, crypto.Hash, []byte, []byte) bool {
-	size := (curve.Params().BitSize + 7) / 8
-	return func(key any, _ crypto.Hash, digest, signature []byte) bool {
-		public, ok := key.(*ecdsa.PublicKey)
-		if !ok || public == nil || public.Curve != curve || len(signature) != 2*size {
-			return false
-		}
-		return ecdsa.Verify(public, digest, new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:]))
+// verifyECDSA: RFC 7518 §3.4, each hash goes with one curve, and R and S stand
+// side by side, each as long as the curve.
+func verifyECDSA(key any, hash crypto.Hash, digest, signature []byte) bool {
+	curve := elliptic.P256()
+	switch hash {
+	case crypto.SHA384:
+		curve = elliptic.P384()
+	case crypto.SHA512:
+		curve = elliptic.P521()
 	}
+	size := (curve.Params().BitSize + 7) / 8
+	public, ok := key.(*ecdsa.PublicKey)
+	if !ok || public == nil || public.Curve != curve || len(signature) != 2*size {
+		return false
+	}
+	return ecdsa.Verify(public, digest, new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:]))
 }
 
 func verifyEd25519(key any, _ crypto.Hash, message, signature []byte) bool {

@@ -9,11 +9,13 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"hash"
 	"math/big"
 	"slices"
 	"strings"
@@ -38,7 +40,7 @@ func number(text string) *big.Int {
 // The payload of RFC 7515 App. A.1 to A.3.
 const rfcPayload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 
-// RFC 7515 App. A.2: RS256.
+// JWT-32: RFC 7515 App. A.2, RS256.
 func TestRFC7515AppendixA2(t *testing.T) {
 	key := &rsa.PublicKey{E: 65537, N: number("ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_" +
 		"YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxv" +
@@ -157,14 +159,15 @@ func TestPublicKeysAreNoSecrets(t *testing.T) {
 		"the modulus in base64":   []byte(base64.RawURLEncoding.EncodeToString(public.N.Bytes())),
 		"nothing":                 nil,
 	} {
-		for _, alg := range []string{"HS256", "RS256"} {
+		for alg, newHash := range map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New, "RS256": sha256.New} {
 			t.Run(name+", said to be "+alg, func(t *testing.T) {
 				signed := b64(`{"alg":"`+alg+`"}`) + "." + b64(`{}`)
-				mac := hmac.New(sha256.New, secret)
+				mac := hmac.New(newHash, secret)
 				mac.Write([]byte(signed))
 				token := parse(t, signed+"."+b64(string(mac.Sum(nil))))
 				wantSignatureError(t, token, "RS256", public)
-				wantSignatureError(t, token, "HS256", public)
+				wantSignatureError(t, token, alg, public)
+				wantSignatureError(t, token, alg, secret)
 			})
 		}
 	}
@@ -261,4 +264,35 @@ func TestKeysThatAreNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { wantSignatureError(t, token, "RS256", key) })
 	}
+}
+
+// RFC 7518 §3.4: R and S have one length and the key one curve, or one signature
+// would have several texts. P-224 is what would fit into the bytes of P-256.
+func TestECDSASignaturesOfAnotherShape(t *testing.T) {
+	signed := b64(`{"alg":"ES256"}`) + "." + b64(`{}`)
+	digest := sha256.Sum256([]byte(signed))
+	r, s := new(big.Int), new(big.Int)
+	sign := func(key *ecdsa.PrivateKey) { r, s, _ = ecdsa.Sign(rand.Reader, key, digest[:]) }
+	bytes := func(x *big.Int, size int) string { return string(x.FillBytes(make([]byte, size))) }
+	sign(ecKey())
+	if err := parse(t, signed+"."+b64(bytes(r, 32)+bytes(s, 32))).Verify("ES256", &ecKey().PublicKey); err != nil {
+		t.Fatal(err)
+	}
+	for name, signature := range map[string]string{
+		"S with a leading zero": bytes(r, 32) + bytes(s, 33), "R with a leading zero": bytes(r, 33) + bytes(s, 32), "both": bytes(r, 33) + bytes(s, 33),
+		"a byte after it": bytes(r, 32) + bytes(s, 32) + "\x00", "S before R": bytes(s, 32) + bytes(r, 32),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantSignatureError(t, parse(t, signed+"."+b64(signature)), "ES256", &ecKey().PublicKey)
+		})
+	}
+	t.Run("DER (RFC 3279)", func(t *testing.T) {
+		der := must(ecdsa.SignASN1(rand.Reader, ecKey(), digest[:]))
+		wantSignatureError(t, parse(t, signed+"."+b64(string(der))), "ES256", &ecKey().PublicKey)
+	})
+	t.Run("by a key on P-224", func(t *testing.T) {
+		small := must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))
+		sign(small)
+		wantSignatureError(t, parse(t, signed+"."+b64(bytes(r, 32)+bytes(s, 32))), "ES256", &small.PublicKey)
+	})
 }

@@ -58,7 +58,7 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision)
 	}
 	decision.Issuer, decision.KeyID = token.Issuer, token.KeyID()
 	if token.Issuer == x.Issuer {
-		return grants.RefuseToken(grants.WrongTokenKind, "the subject token was issued by this server", "a token of the integrator's identity provider", token.Issuer)
+		return grants.RefuseToken(grants.WrongTokenKind, "the subject token was issued by this server", "a token of the integrator's identity provider", grants.Shown(token.Issuer))
 	}
 	policies, refusal := x.policies(ctx, r.Client, token)
 	if refusal != nil {
@@ -104,7 +104,7 @@ func (x *Exchanger) consume(ctx context.Context, policy *Policy, claims *asserti
 	}
 	if !first {
 		return grants.RefuseToken(grants.Replayed, "the key URL lets a subject token be exchanged once, and this one was exchanged before",
-			"a new subject token, with a jti of its own", "jti "+claims.ID)
+			"a new subject token, with a jti of its own", "jti "+grants.Shown(claims.ID))
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (x *Exchanger) policies(ctx context.Context, client *grants.Client, token *
 		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the configuration cannot be read at the moment", err)
 	case len(policies) == 0:
 		return nil, grants.RefuseToken(grants.IssuerUnknown, "no active key URL of this integrator has the issuer of the subject token",
-			"iss exactly as registered, including case and trailing slash", token.Issuer)
+			"iss exactly as registered, including case and trailing slash", grants.Shown(token.Issuer))
 	case client == nil && slices.ContainsFunc(policies, func(p Policy) bool { return p.IntegratorID != policies[0].IntegratorID }):
 		return nil, grants.RefuseToken(grants.IssuerUnknown, "more than one integrator could be meant", "one", "several")
 	case policies[0].IntegratorDisabled:
