@@ -169,6 +169,24 @@ func eventually(t *testing.T, what string, happened func() bool) {
 	t.Fatalf("it never happened that %s", what)
 }
 
+// KEY-13: a thousand exchanges find no keys at once, and one asks for them.
+func TestAThousandColdExchangesFetchOnce(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	token := acme.idp.token(nil)
+	answers := make(chan answer, 1000)
+	for range cap(answers) {
+		go func() { answers <- acme.exchange(token) }()
+	}
+	for range cap(answers) {
+		(<-answers).mustBe(t, http.StatusOK)
+	}
+	if n := acme.idp.fetches.Load(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
 // A key URL that moves, or is deleted and made again, starts from nothing.
 func TestAKeyURLThatIsMadeAgainStartsFromNothing(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)

@@ -267,6 +267,7 @@ func TestAnUnknownKeyIDIsNotDeniedWhileTheKeyURLFails(t *testing.T) {
 	})
 }
 
+// KEY-16.
 func TestAKeyURLThatNeverWorkedIsRetriedAfter5Seconds(t *testing.T) {
 	inBubble(t, named("a"), func(t *testing.T, u *keyURL) {
 		u.breakDown()
@@ -291,6 +292,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	})
 }
 
+// KEY-13.
 func TestAThousandColdQuestionsAreOneFetch(t *testing.T) {
 	inBubble(t, named("a"), func(t *testing.T, u *keyURL) {
 		resume := u.delay()
@@ -333,6 +335,7 @@ func TestAFetchOutlivesWhoCameFirst(t *testing.T) {
 	})
 }
 
+// KEY-21.
 func TestIntegratorsShareNothing(t *testing.T) {
 	inBubble(t, named("a"), func(t *testing.T, u *keyURL) {
 		other := q("a")
