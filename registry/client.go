@@ -11,8 +11,12 @@ import (
 const (
 	AuthBasic = "client_secret_basic"
 	AuthPost  = "client_secret_post"
+	AuthKey   = "private_key_jwt"
 	AuthNone  = "none"
 )
+
+// MaxClientSecrets is how many secrets a client may have at once.
+const MaxClientSecrets = 5
 
 // MaxAccessTokenTTL bounds access_token_ttl.
 const MaxAccessTokenTTL = 24 * time.Hour
@@ -22,8 +26,11 @@ const MaxAccessTokenTTL = 24 * time.Hour
 func (c *Client) Validate(grantTypes []string, validScope func(string) bool) error {
 	var faults Invalid
 	faults.Add(ValidName(c.Name), "/client_name", "invalid", "want 1 to 1024 bytes of printable text")
-	faults.Add(slices.Contains([]string{AuthBasic, AuthPost, AuthNone}, c.AuthMethod), "/token_endpoint_auth_method", "invalid",
-		"want client_secret_basic, client_secret_post or none")
+	faults.Add(slices.Contains([]string{AuthBasic, AuthPost, AuthKey, AuthNone}, c.AuthMethod), "/token_endpoint_auth_method", "invalid",
+		"want client_secret_basic, client_secret_post, private_key_jwt or none")
+	keyed := c.AuthMethod == AuthKey
+	faults.Add(keyed == (c.JWKS != "" || c.JWKSURI != ""), "/jwks", "invalid", "want jwks or jwks_uri with private_key_jwt, and neither with another method")
+	faults.Add(c.JWKS == "" || c.JWKSURI == "", "/jwks_uri", "invalid", "want jwks or jwks_uri, not both (RFC 7591 section 2)")
 	known := !slices.ContainsFunc(c.GrantTypes, func(g string) bool { return !slices.Contains(grantTypes, g) })
 	faults.Add(known && unique(c.GrantTypes), "/grant_types", "invalid", "want some of "+strings.Join(grantTypes, " "))
 	faults.Add(!c.Public() || !slices.Contains(c.GrantTypes, "client_credentials"), "/grant_types", "invalid",

@@ -45,6 +45,7 @@ type KeyURL struct {
 	Audiences        []string // empty: the server's
 	PermissionsClaim string   // name or JSON Pointer
 	AllowIDToken     bool
+	AllowIDJAG       bool // identity assertions, by the JWT bearer grant
 	Clientless       bool
 	SingleUse        bool          // a subject token is exchanged once
 	MaxLifetime      time.Duration // exp - iat of a subject token, whole seconds
@@ -75,7 +76,9 @@ type Client struct {
 	IntegratorID     string // of OwnerIntegrator
 	ResourceServerID string // of OwnerResourceServer
 	Name             string
-	AuthMethod       string   // client_secret_basic, client_secret_post or none
+	AuthMethod       string // one of the Auth constants
+	JWKS             string // JSON; of private_key_jwt, unless there is a JWKSURI
+	JWKSURI          string
 	GrantTypes       []string // RFC 7591 names
 	Scopes           []string // nil: none set
 	AccessTokenTTL   time.Duration

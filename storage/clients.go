@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"gorm.io/gorm"
@@ -18,6 +19,8 @@ type clientRow struct {
 	ResourceServerID *string
 	Name             string
 	AuthMethod       string
+	JWKS             string `gorm:"column:jwks"`
+	JWKSURI          string `gorm:"column:jwks_uri"`
 	GrantTypes       list
 	Scopes           optionalList
 	AccessTokenTTL   int64 `gorm:"column:access_token_ttl"`
@@ -43,7 +46,7 @@ func (r clientRow) client() registry.Client {
 	return registry.Client{
 		Object: r.Object.value(), ClientID: r.ClientID, Owner: registry.Owner(r.Owner),
 		IntegratorID: orEmpty(r.IntegratorID), ResourceServerID: orEmpty(r.ResourceServerID),
-		Name: r.Name, AuthMethod: r.AuthMethod, GrantTypes: r.GrantTypes, Scopes: r.Scopes,
+		Name: r.Name, AuthMethod: r.AuthMethod, JWKS: r.JWKS, JWKSURI: r.JWKSURI, GrantTypes: r.GrantTypes, Scopes: r.Scopes,
 		AccessTokenTTL: time.Duration(r.AccessTokenTTL) * time.Second, AllowedOrigins: r.AllowedOrigins,
 		Status: registry.Status(r.Status), Generation: r.Generation,
 	}
@@ -81,7 +84,7 @@ func (s *Store) insertClient(tx *gorm.DB, c *registry.Client) error {
 	row := clientRow{
 		Object: head, ClientID: c.ClientID, Owner: string(c.Owner),
 		IntegratorID: orNull(c.IntegratorID), ResourceServerID: orNull(c.ResourceServerID),
-		Name: c.Name, AuthMethod: c.AuthMethod, GrantTypes: c.GrantTypes, Scopes: c.Scopes,
+		Name: c.Name, AuthMethod: c.AuthMethod, JWKS: c.JWKS, JWKSURI: c.JWKSURI, GrantTypes: c.GrantTypes, Scopes: c.Scopes,
 		AccessTokenTTL: int64(c.AccessTokenTTL / time.Second), AllowedOrigins: c.AllowedOrigins,
 		Status: string(c.Status), Generation: c.Generation,
 	}
@@ -119,14 +122,55 @@ func (s *Store) Clients(ctx context.Context, integratorID string, page registry.
 // UpdateClient stores a changed client. Disabling it, or another scope, raises
 // its generation: a token with a scope that was taken away must not live on.
 func (s *Store) UpdateClient(ctx context.Context, c *registry.Client) error {
-	return s.change(ctx, func(tx *gorm.DB) error {
-		return s.update(tx.Where("integrator_id = ?", c.IntegratorID), "clients", &c.Object, map[string]any{
-			"name": c.Name, "auth_method": c.AuthMethod, "grant_types": list(c.GrantTypes), "scopes": optionalList(c.Scopes),
+	was := c.Object
+	err := s.change(ctx, func(tx *gorm.DB) error {
+		err := s.update(tx.Where("integrator_id = ?", c.IntegratorID), "clients", &c.Object, map[string]any{
+			"name": c.Name, "auth_method": c.AuthMethod, "jwks": c.JWKS, "jwks_uri": c.JWKSURI, "grant_types": list(c.GrantTypes), "scopes": optionalList(c.Scopes),
 			"access_token_ttl": int64(c.AccessTokenTTL / time.Second), "allowed_origins": list(c.AllowedOrigins),
 			"status": string(c.Status),
 			"generation": gorm.Expr("CASE WHEN (? = 'disabled' AND status = 'active') OR COALESCE(scopes, '') <> COALESCE(?, '') THEN generation + 1 ELSE generation END",
 				string(c.Status), optionalList(c.Scopes)),
 		})
+		if err != nil || c.AuthMethod != registry.AuthKey {
+			return err
+		}
+		return tx.Exec("DELETE FROM client_secrets WHERE client_id = ?", c.ClientID).Error // they prove nothing any more
+	})
+	if err != nil {
+		c.Object = was // nothing was stored
+	}
+	return err
+}
+
+// AddClientSecret gives a client another secret. Those it has end after the
+// overlap, unless they end before; what has ended by now is deleted.
+// ErrConflict: it has too many.
+func (s *Store) AddClientSecret(ctx context.Context, integratorID, clientID string, secret registry.ClientSecret, overlap time.Duration) error {
+	now := s.now()
+	othersEnd := now.Add(overlap)
+	return s.change(ctx, func(tx *gorm.DB) error {
+		if _, err := take[clientRow](tx, "integrator_id = ? AND client_id = ?", integratorID, clientID); err != nil {
+			return err
+		}
+		err := tx.Exec("UPDATE client_secrets SET expires_at = ? WHERE client_id = ? AND (expires_at = 0 OR expires_at > ?)", micros(othersEnd), clientID, micros(othersEnd)).Error
+		if err != nil {
+			return err
+		}
+		if err := tx.Exec("DELETE FROM client_secrets WHERE client_id = ? AND expires_at <> 0 AND expires_at <= ?", clientID, micros(now)).Error; err != nil {
+			return err
+		}
+		row := secretRow{ClientID: clientID, Hash: secret.Hash, CreatedAt: micros(now), ExpiresAt: micros(secret.ExpiresAt)}
+		if err := tx.Create(&row).Error; err != nil {
+			return err
+		}
+		var count int64
+		if err := tx.Table("client_secrets").Where("client_id = ?", clientID).Count(&count).Error; err != nil {
+			return err
+		}
+		if count > registry.MaxClientSecrets {
+			return registry.Conflict(fmt.Sprintf("this client has %d secrets already, which is the most: wait until one has ended, or end them with overlap=0", registry.MaxClientSecrets))
+		}
+		return nil
 	})
 }
 

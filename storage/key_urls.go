@@ -21,6 +21,7 @@ type keyURLRow struct {
 	Audiences        list
 	PermissionsClaim string
 	AllowIDToken     bool
+	AllowIDJAG       bool `gorm:"column:allow_id_jag"`
 	Clientless       bool
 	SingleUse        bool
 	MaxLifetime      int64
@@ -35,7 +36,7 @@ func (r keyURLRow) keyURL() registry.KeyURL {
 	return registry.KeyURL{
 		Object: r.Object.value(), IntegratorID: r.IntegratorID, Issuer: r.Issuer, URL: r.URL, Format: r.Format,
 		Algorithms: r.Algorithms, Audiences: r.Audiences, PermissionsClaim: r.PermissionsClaim,
-		AllowIDToken: r.AllowIDToken, Clientless: r.Clientless, SingleUse: r.SingleUse,
+		AllowIDToken: r.AllowIDToken, AllowIDJAG: r.AllowIDJAG, Clientless: r.Clientless, SingleUse: r.SingleUse,
 		MaxLifetime: time.Duration(r.MaxLifetime) * time.Second, Status: registry.Status(r.Status), KeysEpoch: r.KeysEpoch,
 	}
 }
@@ -56,7 +57,7 @@ func (s *Store) CreateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 		row := keyURLRow{
 			Object: head, IntegratorID: k.IntegratorID, Issuer: k.Issuer, URL: k.URL, Format: k.Format,
 			Algorithms: k.Algorithms, Audiences: k.Audiences, PermissionsClaim: k.PermissionsClaim,
-			AllowIDToken: k.AllowIDToken, Clientless: k.Clientless, SingleUse: k.SingleUse,
+			AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, Clientless: k.Clientless, SingleUse: k.SingleUse,
 			MaxLifetime: int64(k.MaxLifetime / time.Second), Status: string(k.Status), KeysEpoch: epoch,
 		}
 		if err := tx.Create(&row).Error; err != nil {
@@ -179,7 +180,7 @@ func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 		err := s.update(tx.Where("integrator_id = ?", k.IntegratorID), "key_urls", &k.Object, map[string]any{
 			"issuer": k.Issuer, "url": k.URL, "format": k.Format,
 			"algorithms": list(k.Algorithms), "audiences": list(k.Audiences), "permissions_claim": k.PermissionsClaim,
-			"allow_id_token": k.AllowIDToken, "clientless": k.Clientless, "single_use": k.SingleUse,
+			"allow_id_token": k.AllowIDToken, "allow_id_jag": k.AllowIDJAG, "clientless": k.Clientless, "single_use": k.SingleUse,
 			"max_lifetime": int64(k.MaxLifetime / time.Second), "status": string(k.Status), "keys_epoch": sameKeys(k),
 		})
 		if err != nil {

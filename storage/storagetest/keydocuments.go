@@ -25,6 +25,8 @@ func keyRules() map[string]func(*testing.T, *storage.Store) {
 		"a subject token is used up once":                testConsume,
 		"a subject token is used up once, by many":       testConsumeAtOnce,
 		"used subject tokens are forgotten when expired": testPurgeConsumed,
+		"another secret ends the others after a while":   testClientSecrets,
+		"keys of a client":                               testClientKeys,
 	}
 }
 
