@@ -2,9 +2,10 @@ package grants
 
 import "time"
 
-// Grant types (RFC 6749 §4.4, RFC 8693 §2.1).
+// Grant types (RFC 6749 §4.4, RFC 7523 §2.1, RFC 8693 §2.1).
 const (
 	ClientCredentials = "client_credentials"
+	JWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 	TokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 

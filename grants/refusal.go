@@ -12,6 +12,7 @@ type Code string
 const (
 	InvalidRequest         Code = "invalid_request"
 	InvalidClient          Code = "invalid_client"
+	InvalidGrant           Code = "invalid_grant"
 	InvalidScope           Code = "invalid_scope"
 	InvalidTarget          Code = "invalid_target" // RFC 8693 §2.2.2, RFC 8707 §2
 	UnauthorizedClient     Code = "unauthorized_client"
