@@ -25,6 +25,7 @@ type Policy struct {
 	Keys         KeyRef        // whose keys
 	KeysEpoch    int64         // keys fetched under an older one are not used
 	AllowIDToken bool          // accept ID tokens, which were meant for a client
+	AllowIDJAG   bool          // accept identity assertions (ID-JAG)
 	MaxLifetime  time.Duration // exp - iat; 0 means DefaultMaxLifetime
 	SingleUse    bool          // the token must have a jti, by which it can be used up
 }

@@ -50,11 +50,21 @@ func Parse(raw string) (*Token, *grants.Refusal) {
 	return token, nil
 }
 
+// typIDJAG is the typ of draft-ietf-oauth-identity-assertion-authz-grant §3.
+const typIDJAG = "oauth-id-jag+jwt"
+
+// IdentityAssertion tells whether the token says that it is an ID-JAG.
+func (t *Token) IdentityAssertion() bool { return t.signed.Type == typIDJAG }
+
 // checkKind refuses JWTs that were made for another purpose (RFC 8725 §3.11):
 // an ID token was meant for a client, a logout token for a logout.
-func (t *Token) checkKind(allowIDToken bool) *grants.Refusal {
-	switch t.signed.Type {
-	case "", "jwt", "at+jwt":
+func (t *Token) checkKind(policy *Policy) *grants.Refusal {
+	switch typ := t.signed.Type; {
+	case typ == "", typ == "jwt", typ == "at+jwt":
+	case typ == typIDJAG && policy.AllowIDJAG:
+	case typ == typIDJAG:
+		return grants.RefuseToken(grants.TypNotAllowed, "identity assertions are for the JWT bearer grant, at a key URL with allow_id_jag",
+			"JWT, at+jwt or no typ", typ)
 	default:
 		return grants.RefuseToken(grants.TypNotAllowed, "the typ header says that this token was made for another purpose",
 			"JWT, at+jwt or no typ", grants.Shown(t.signed.Type))
@@ -65,7 +75,7 @@ func (t *Token) checkKind(allowIDToken bool) *grants.Refusal {
 	if t.has("events") {
 		return grants.RefuseToken(grants.WrongTokenKind, "this is a logout token or a security event token", "an access token", "claim events")
 	}
-	if allowIDToken {
+	if policy.AllowIDToken {
 		return nil
 	}
 	for _, claim := range []string{"nonce", "at_hash", "c_hash"} {

@@ -25,7 +25,7 @@ type Verifier struct {
 // the key, which may cost a request, then the signature, which costs
 // arithmetic.
 func (v *Verifier) Verify(ctx context.Context, token *Token, policy *Policy) (*Claims, *grants.Refusal) {
-	if refusal := token.checkKind(policy.AllowIDToken); refusal != nil {
+	if refusal := token.checkKind(policy); refusal != nil {
 		return nil, refusal
 	}
 	if refusal := checkAlgorithm(token.signed, policy); refusal != nil {

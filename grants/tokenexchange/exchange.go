@@ -2,6 +2,7 @@ package tokenexchange
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,11 @@ func (x *Exchanger) Exchange(ctx context.Context, r Request) (*Decision, error) 
 		decision.Generations = r.Client.Generations
 	}
 	if refusal := x.exchange(ctx, r, decision); refusal != nil {
+		if r.Assertion && refusal.Reason != "" && refusal.Code == grants.InvalidRequest { // RFC 7523 §3.1
+			asGrant := *refusal
+			asGrant.Code = grants.InvalidGrant
+			refusal = &asGrant
+		}
 		return decision, refusal
 	}
 	return decision, nil
@@ -65,8 +71,11 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision)
 		return refusal
 	}
 	decision.IntegratorID = policies[0].IntegratorID // whom a refusal concerns, too
-	policy, claims, refusal := x.verify(ctx, token, policies, r.SubjectTokenType)
+	policy, claims, refusal := x.verify(ctx, token, policies, r)
 	if refusal != nil {
+		return refusal
+	}
+	if refusal := checkIdentityAssertion(token, claims, r.Client); refusal != nil {
 		return refusal
 	}
 	decision.Subject = claims.Subject
@@ -177,16 +186,17 @@ func intersect(a, b []string) bool {
 // moves to another key URL has two for a while. Among refusals, one that says
 // "try again later" outweighs one that says "invalid": it might have been
 // accepted.
-func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies []Policy, tokenType string) (*Policy, *assertion.Claims, *grants.Refusal) {
+func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies []Policy, r Request) (*Policy, *assertion.Claims, *grants.Refusal) {
 	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
 	var worst *grants.Refusal
 	for i := range policies {
 		policy := &policies[i]
-		if tokenType == grants.TokenTypeIDToken && !policy.AllowIDToken {
-			worst = firstOf(worst, grants.RefuseToken(grants.WrongTokenKind, "the key URL does not allow ID tokens", grants.TokenTypeJWT, tokenType))
+		if r.SubjectTokenType == grants.TokenTypeIDToken && !policy.AllowIDToken {
+			worst = firstOf(worst, grants.RefuseToken(grants.WrongTokenKind, "the key URL does not allow ID tokens", grants.TokenTypeJWT, r.SubjectTokenType))
 			continue
 		}
+		policy.AllowIDJAG = policy.AllowIDJAG && r.Assertion // it is a grant, and nothing to exchange
 		claims, refusal := x.Verifier.Verify(ctx, token, &policy.Policy)
 		if refusal == nil {
 			return policy, claims, nil
@@ -194,6 +204,24 @@ func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies
 		worst = firstOf(worst, refusal)
 	}
 	return nil, nil, worst
+}
+
+// checkIdentityAssertion: an ID-JAG was made for one client of ours, which has
+// to be the one that presents it (draft-ietf-oauth-identity-assertion-authz-grant
+// §4.4.1).
+func checkIdentityAssertion(token *assertion.Token, claims *assertion.Claims, client *grants.Client) *grants.Refusal {
+	if !token.IdentityAssertion() {
+		return nil
+	}
+	var named string
+	_ = json.Unmarshal(claims.At("client_id"), &named)
+	switch {
+	case client == nil:
+		return grants.RefuseToken(grants.ClaimInvalid, "an identity assertion is for the client it names, which has to authenticate", "a client", "none")
+	case named != client.ID:
+		return grants.RefuseToken(grants.ClaimInvalid, "the identity assertion was made for another client", "client_id "+client.ID, "client_id "+grants.Shown(named))
+	}
+	return nil
 }
 
 func firstOf(earlier, later *grants.Refusal) *grants.Refusal {

@@ -21,6 +21,10 @@ type Request struct {
 	Audiences          []string
 	Resources          []string
 	Client             *grants.Client // nil: no client at all
+	// Assertion says that the token came as an authorization grant (RFC 7523
+	// §2.1) and not to be exchanged: it may be an identity assertion, and a
+	// refusal of it is invalid_grant.
+	Assertion bool
 }
 
 // Policy is the trust of one integrator in one issuer, with what it entitles to.

@@ -50,26 +50,29 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	session := &Session{Decision: &Decision{}}
 	r.SetSession(session)
 	form := r.GetRequestForm()
-	scopes, refusal := grants.SplitScope(form.Get("scope"))
-	if refusal != nil {
-		return asFositeError(refusal)
-	}
-	request := Request{
+	return h.decide(ctx, r, session, grants.TokenExchange, Request{
 		SubjectToken:       form.Get("subject_token"),
 		SubjectTokenType:   form.Get("subject_token_type"),
 		RequestedTokenType: form.Get("requested_token_type"),
 		ActorToken:         form.Get("actor_token"),
 		ActorTokenType:     form.Get("actor_token_type"),
-		Scopes:             scopes,
-		Audiences:          form["audience"],
-		Resources:          form["resource"],
+	})
+}
+
+// decide adds what all grants by a foreign token share, and asks.
+func (h *Handler) decide(ctx context.Context, r fosite.AccessRequester, session *Session, grantType string, request Request) error {
+	form := r.GetRequestForm()
+	scopes, refusal := grants.SplitScope(form.Get("scope"))
+	if refusal != nil {
+		return asFositeError(refusal)
 	}
+	request.Scopes, request.Audiences, request.Resources = scopes, form["audience"], form["resource"]
 	// fosite hands over an empty client when there is none.
 	if client := r.GetClient(); client.GetID() != "" {
 		request.Client = h.ClientOf(client)
 		session.Decision.ClientID, session.Decision.IntegratorID = request.Client.ID, request.Client.IntegratorID
-		if !slices.Contains(client.GetGrantTypes(), grants.TokenExchange) {
-			return asFositeError(grants.Refuse(grants.UnauthorizedClient, "this client may not use the token exchange grant"))
+		if !slices.Contains(client.GetGrantTypes(), grantType) {
+			return asFositeError(grants.Refuse(grants.UnauthorizedClient, "this client may not use the %s grant", nameOf(grantType)))
 		}
 	}
 	decision, err := h.Exchange(ctx, request)
@@ -87,12 +90,29 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	return nil
 }
 
+// nameOf names a grant for people.
+func nameOf(grantType string) string {
+	if grantType == grants.JWTBearer {
+		return "JWT bearer"
+	}
+	return "token exchange"
+}
+
 // PopulateTokenEndpointResponse implements fosite. RFC 8693 §2.2.1:
 // issued_token_type is required, and true to what was issued.
 func (h *Handler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, response fosite.AccessResponder) error {
 	if !h.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
 	}
+	if err := h.populate(ctx, r, response); err != nil {
+		return err
+	}
+	response.SetExtra("issued_token_type", grants.TokenTypeAccessToken)
+	return nil
+}
+
+// populate issues the token of the decision.
+func (h *Handler) populate(ctx context.Context, r fosite.AccessRequester, response fosite.AccessResponder) error {
 	session, ok := r.GetSession().(*Session)
 	if !ok {
 		return errors.New("fositegrant: the session was replaced between decision and answer")
@@ -109,7 +129,6 @@ func (h *Handler) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 	response.SetTokenType("Bearer")
 	response.SetExpiresIn(time.Duration(expiresAt.Unix()-now().Unix()) * time.Second)
 	response.SetScopes(r.GetGrantedScopes())
-	response.SetExtra("issued_token_type", grants.TokenTypeAccessToken)
 	return nil
 }
 
