@@ -43,6 +43,7 @@ func (a *API) Mount(router *mux.Router) {
 	a.mountKeyChecks(routes) // before the collection, of which "check" would be an id
 	mount(a, routes, a.keyURLs())
 	mount(a, routes, a.clients())
+	a.route(routes, "/integrators/{integrator}/clients/{client_id}/secret", methods{http.MethodPost: a.addSecret})
 	mount(a, routes, a.lockHolders())
 	mount(a, routes, a.resourceServers())
 	a.mountLinks(routes)

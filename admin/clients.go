@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,8 @@ import (
 type clientInput struct {
 	Name           string          `json:"client_name"`
 	AuthMethod     string          `json:"token_endpoint_auth_method"`
+	JWKS           json.RawMessage `json:"jwks"`             // null: none, or there is a jwks_uri
+	JWKSURI        *string         `json:"jwks_uri"`         // null: none
 	GrantTypes     []string        `json:"grant_types"`      // null: those that fit the method
 	Scope          *string         `json:"scope"`            // null: none set
 	AccessTokenTTL *int64          `json:"access_token_ttl"` // seconds; null: the server's
@@ -61,8 +64,14 @@ func (a *API) clients() collection[registry.Client, clientInput] {
 
 func clientMembers(c *registry.Client) clientInput {
 	in := clientInput{
-		Name: c.Name, AuthMethod: c.AuthMethod, GrantTypes: c.GrantTypes,
+		Name: c.Name, AuthMethod: c.AuthMethod, JWKS: json.RawMessage("null"), GrantTypes: c.GrantTypes,
 		AllowedOrigins: c.AllowedOrigins, Status: c.Status,
+	}
+	if c.JWKS != "" {
+		in.JWKS = json.RawMessage(c.JWKS)
+	}
+	if c.JWKSURI != "" {
+		in.JWKSURI = &c.JWKSURI
 	}
 	if c.Scopes != nil {
 		scope := strings.Join(c.Scopes, " ")
@@ -78,8 +87,15 @@ func clientMembers(c *registry.Client) clientInput {
 func applyClient(in clientInput, c *registry.Client) error {
 	c.Name, c.AuthMethod, c.GrantTypes, c.Status = in.Name, in.AuthMethod, in.GrantTypes, in.Status
 	c.AllowedOrigins = in.AllowedOrigins
+	c.JWKS, c.JWKSURI = "", ""
+	if text := string(in.JWKS); text != "null" {
+		c.JWKS = text
+	}
+	if in.JWKSURI != nil {
+		c.JWKSURI = *in.JWKSURI
+	}
 	if c.GrantTypes == nil {
-		c.GrantTypes = grantTypes()
+		c.GrantTypes = []string{grants.ClientCredentials, grants.TokenExchange}
 		if c.Public() { // RFC 6749 §4.4: client credentials need credentials
 			c.GrantTypes = []string{grants.TokenExchange}
 		}

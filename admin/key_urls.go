@@ -16,6 +16,7 @@ type keyURLInput struct {
 	Audiences        []string        `json:"audiences"`
 	PermissionsClaim string          `json:"permissions_claim"`
 	AllowIDToken     bool            `json:"allow_id_token"`
+	AllowIDJAG       bool            `json:"allow_id_jag"`
 	Clientless       bool            `json:"clientless"`
 	SingleUse        bool            `json:"single_use"`
 	MaxLifetime      int64           `json:"max_lifetime"` // seconds
@@ -81,6 +82,7 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 		apply: func(in keyURLInput, k *healthyKeyURL) error {
 			k.Issuer, k.URL, k.Format, k.PermissionsClaim = in.Issuer, in.URL, in.Format, in.PermissionsClaim
 			k.Algorithms, k.Audiences = in.Algorithms, in.Audiences
+			k.AllowIDJAG = in.AllowIDJAG
 			k.AllowIDToken, k.Clientless, k.SingleUse, k.Status = in.AllowIDToken, in.Clientless, in.SingleUse, in.Status
 			k.MaxLifetime = seconds(in.MaxLifetime)
 			// A rule that is not enforced must not be accepted.
@@ -122,7 +124,7 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 func keyURLMembers(k *healthyKeyURL) keyURLInput {
 	in := keyURLInput{
 		Issuer: k.Issuer, URL: k.URL, Format: k.Format, Algorithms: k.Algorithms, Audiences: k.Audiences,
-		PermissionsClaim: k.PermissionsClaim, AllowIDToken: k.AllowIDToken, Clientless: k.Clientless, SingleUse: k.SingleUse,
+		PermissionsClaim: k.PermissionsClaim, AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, Clientless: k.Clientless, SingleUse: k.SingleUse,
 		MaxLifetime: int64(k.MaxLifetime / time.Second), Condition: json.RawMessage("null"), Status: k.Status,
 	}
 	if in.Audiences == nil {

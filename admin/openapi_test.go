@@ -164,7 +164,7 @@ func TestDocumentHasTheLimits(t *testing.T) {
 		{"algorithms", schema("Algorithms").Items.Value.Enum, registry.Algorithms()},
 		{"grant_types", schema("GrantTypes").Items.Value.Enum, grantTypes()},
 		{"format", schema("Format").Enum, []string{registry.FormatAuto, registry.FormatJWKS, registry.FormatPEM}},
-		{"token_endpoint_auth_method", schema("AuthMethod").Enum, []string{registry.AuthBasic, registry.AuthPost, registry.AuthNone}},
+		{"token_endpoint_auth_method", schema("AuthMethod").Enum, []string{registry.AuthBasic, registry.AuthPost, registry.AuthKey, registry.AuthNone}},
 		{"status", schema("Status").Enum, []registry.Status{registry.Active, registry.Disabled}},
 	} {
 		if documented, code := fmt.Sprint(c.documented), fmt.Sprint(c.code); documented != code {

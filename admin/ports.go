@@ -40,6 +40,9 @@ type Config struct {
 type Keys interface {
 	// CheckURL tells what is wrong with a URL, without fetching it.
 	CheckURL(url string) error
+	// CheckKeys tells what is wrong with a JWKS that a client registers, in
+	// words that hold nothing of it.
+	CheckKeys(jwks []byte) error
 	// Check fetches now and keeps nothing.
 	Check(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error)
 	// Refresh fetches now, and makes what it finds all that counts.
@@ -80,6 +83,7 @@ type clients interface {
 	Clients(ctx context.Context, integratorID string, page registry.Page) ([]registry.Client, error)
 	UpdateClient(ctx context.Context, c *registry.Client) error
 	DeleteClient(ctx context.Context, integratorID, clientID string) error
+	AddClientSecret(ctx context.Context, integratorID, clientID string, secret registry.ClientSecret, overlap time.Duration) error
 }
 
 type lockHolders interface {

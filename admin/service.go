@@ -1,9 +1,12 @@
 package admin
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/permissions"
@@ -17,7 +20,9 @@ type service struct {
 }
 
 // grantTypes are those a client may register.
-func grantTypes() []string { return []string{grants.ClientCredentials, grants.TokenExchange} }
+func grantTypes() []string {
+	return []string{grants.ClientCredentials, grants.TokenExchange, grants.JWTBearer}
+}
 
 // resolve gives the integrator a caller means: "me" is its own, and to an
 // integrator no other exists.
@@ -65,7 +70,7 @@ func (s *service) createClient(ctx context.Context, caller Caller, c *registry.C
 	if err := s.checkClient(ctx, caller, nil, c); err != nil {
 		return "", err
 	}
-	if !c.Public() {
+	if !c.Public() && c.AuthMethod != registry.AuthKey {
 		if secret, err = registry.NewClientSecret(); err != nil {
 			return "", err
 		}
@@ -93,6 +98,9 @@ func (s *service) updateClient(ctx context.Context, caller Caller, was, c *regis
 func (s *service) checkClient(ctx context.Context, caller Caller, had []string, c *registry.Client) error {
 	var faults registry.Invalid
 	_ = errors.As(c.Validate(grantTypes(), grants.ValidScope), &faults)
+	if err := s.checkClientKeys(c, &faults); err != nil {
+		return err
+	}
 	for _, scope := range c.Scopes {
 		faults.Add(scope != grants.ScopeAdmin, "/scope", "forbidden_scope", "an integrator's client can never hold admin")
 		if caller.Operator() || grants.IsOwnScope(scope) || slices.Contains(had, scope) {
@@ -105,6 +113,42 @@ func (s *service) checkClient(ctx context.Context, caller Caller, had []string, 
 		faults.Add(entitled, "/scope", "not_entitled", "this integrator manages no such lock holder: an operator must link it or set the scope")
 	}
 	return faults.Err()
+}
+
+// checkClientKeys looks at the keys a client will authenticate with: there must
+// be one, and nothing secret among them.
+func (s *service) checkClientKeys(c *registry.Client, faults *registry.Invalid) error {
+	if c.JWKSURI != "" {
+		if err := s.config.Keys.CheckURL(c.JWKSURI); err != nil {
+			faults.Add(false, "/jwks_uri", "invalid", err.Error())
+		}
+		faults.Add(!ownURL(s.config.Issuer, c.JWKSURI), "/jwks_uri", "own_url", "this server's own keys are no client's")
+	}
+	if c.JWKS == "" {
+		return nil
+	}
+	if err := s.config.Keys.CheckKeys([]byte(c.JWKS)); err != nil {
+		faults.Add(false, "/jwks", "invalid", err.Error())
+		return nil
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, []byte(c.JWKS)); err != nil {
+		return err
+	}
+	c.JWKS = compact.String()
+	return nil
+}
+
+// addSecret gives a client a second secret; the others end after the overlap.
+func (s *service) addSecret(ctx context.Context, c *registry.Client, overlap time.Duration) (secret string, err error) {
+	if c.Public() || c.AuthMethod == registry.AuthKey {
+		return "", registry.Conflict("a client with the method " + c.AuthMethod + " has no secret")
+	}
+	if secret, err = registry.NewClientSecret(); err != nil {
+		return "", err
+	}
+	hash := registry.ClientSecret{Hash: s.config.Pepper.Hash(secret)}
+	return secret, s.changed(ctx, s.config.Store.AddClientSecret(ctx, c.IntegratorID, c.ClientID, hash, overlap))
 }
 
 func (s *service) entitled(ctx context.Context, integratorID, scope string) (bool, error) {

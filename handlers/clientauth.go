@@ -11,6 +11,7 @@ import (
 
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
+	"github.com/cambio-oauth/cambio/grants/clientassertion"
 )
 
 // note travels in the context of one request and says who asked and what came
@@ -30,8 +31,9 @@ func nothingPresented(ctx context.Context) bool { return !noteOf(ctx).presented 
 
 // credentials are what a request presents.
 type credentials struct {
-	clientID string
-	secrets  []string // spellings of the one secret; none for a public client
+	clientID  string
+	secrets   []string                   // spellings of the one secret; none for a public client
+	assertion *clientassertion.Assertion // private_key_jwt
 }
 
 // authenticate is fosite's client authentication. fosite goes on without a
@@ -48,13 +50,28 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Val
 	if presented == nil {
 		return nil, grants.Refuse(grants.InvalidClient, "client authentication is required")
 	}
-	client, proven, err := s.config.Clients.Find(ctx, presented.clientID, func(c *Client) bool { return s.proves(c, presented) })
+	if presented.assertion != nil {
+		if refusal := s.config.Assertions.CheckClaims(presented.assertion); refusal != nil {
+			return nil, refusal
+		}
+	}
+	refusal = grants.Refuse(grants.InvalidClient, "client authentication failed")
+	client, proven, err := s.config.Clients.Find(ctx, presented.clientID, func(c *Client) bool {
+		if presented.assertion == nil || c == nil || c.Keys == nil {
+			return s.proves(c, presented)
+		}
+		failure := s.config.Assertions.Verify(ctx, presented.assertion, *c.Keys)
+		if failure != nil {
+			refusal = failure
+		}
+		return failure == nil
+	})
 	if err != nil {
 		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the client cannot be looked up at the moment", err)
 	}
 	note.client = client
 	if !proven {
-		return nil, grants.Refuse(grants.InvalidClient, "client authentication failed")
+		return nil, refusal
 	}
 	note.verified = !client.Public
 	return &fositeClient{client}, nil
@@ -69,7 +86,7 @@ func (s *Server) proves(client *Client, presented *credentials) bool {
 			matches = true
 		}
 	}
-	if client == nil {
+	if client == nil || client.Keys != nil || presented.assertion != nil {
 		return false
 	}
 	if client.Public {
@@ -83,10 +100,12 @@ func (s *Server) proves(client *Client, presented *credentials) bool {
 func readCredentials(r *http.Request, form url.Values) (*credentials, *grants.Refusal) {
 	headers := r.Header.Values("Authorization")
 	id, secret := form.Get("client_id"), form.Get("client_secret")
-	if form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "" {
-		return nil, grants.Refuse(grants.InvalidClient, "client assertions are not supported: use client_secret_basic or client_secret_post")
-	}
 	switch {
+	case form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "":
+		if len(headers) > 0 || secret != "" {
+			return nil, grants.Refuse(grants.InvalidRequest, "more than one method of client authentication was used")
+		}
+		return readAssertion(form, id)
 	case len(headers) > 1, len(headers) == 1 && secret != "":
 		return nil, grants.Refuse(grants.InvalidRequest, "more than one method of client authentication was used")
 	case len(headers) == 1:
@@ -101,6 +120,22 @@ func readCredentials(r *http.Request, form url.Values) (*credentials, *grants.Re
 		return &credentials{clientID: id}, nil
 	}
 	return &credentials{clientID: id, secrets: []string{secret}}, nil
+}
+
+// readAssertion reads private_key_jwt (RFC 7523 §2.2). client_id may be left
+// out: the assertion names the client.
+func readAssertion(form url.Values, id string) (*credentials, *grants.Refusal) {
+	if form.Get("client_assertion_type") != clientassertion.Type {
+		return nil, grants.Refuse(grants.InvalidClient, "client_assertion_type must be %s", clientassertion.Type)
+	}
+	assertion, refusal := clientassertion.Parse(form.Get("client_assertion"))
+	if refusal == nil && id != "" && id != assertion.ClientID {
+		return nil, grants.Refuse(grants.InvalidRequest, "client_id is not the client that authenticates")
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	return &credentials{clientID: assertion.ClientID, assertion: assertion}, nil
 }
 
 // readBasic reads RFC 7617 as RFC 6749 §2.3.1 uses it: both parts are

@@ -98,12 +98,12 @@ func checkParameters(form url.Values) *grants.Refusal {
 // checkGrantType answers what fosite would call invalid_request.
 func checkGrantType(form url.Values) *grants.Refusal {
 	switch form.Get("grant_type") {
-	case grants.ClientCredentials, grants.TokenExchange:
+	case grants.ClientCredentials, grants.TokenExchange, grants.JWTBearer:
 		return nil
 	case "":
 		return grants.Refuse(grants.InvalidRequest, "grant_type is required")
 	}
-	return grants.Refuse(grants.UnsupportedGrantType, "the supported grant types are %s and %s", grants.ClientCredentials, grants.TokenExchange)
+	return grants.Refuse(grants.UnsupportedGrantType, "the supported grant types are %s, %s and %s", grants.ClientCredentials, grants.TokenExchange, grants.JWTBearer)
 }
 
 // withForm gives fosite a request that is parsed already.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/clientassertion"
 )
 
 // metadataAnswer is RFC 8414 §2: what exists, and nothing else.
@@ -16,15 +17,19 @@ type metadataAnswer struct {
 	GrantTypes               []string `json:"grant_types_supported"`
 	ResponseTypes            []string `json:"response_types_supported"` // required, and there are none
 	TokenAuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgorithms []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	// There are no ID tokens. go-oidc reads from this member which algorithms
 	// a token of this issuer may have.
 	IDTokenAlgorithms []string `json:"id_token_signing_alg_values_supported"`
 }
 
 func (s *Server) metadata(w http.ResponseWriter, _ *http.Request, event *Event) {
-	confidential := []string{"client_secret_basic", "client_secret_post"}
+	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+	signed := clientassertion.Algorithms()
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	s.write(w, event, http.StatusOK, metadataAnswer{
 		Issuer:                   s.config.Issuer,
@@ -32,11 +37,14 @@ func (s *Server) metadata(w http.ResponseWriter, _ *http.Request, event *Event) 
 		IntrospectionEndpoint:    s.endpoint(introspectPath),
 		RevocationEndpoint:       s.endpoint(revokePath),
 		JWKSURI:                  s.endpoint(jwksPath),
-		GrantTypes:               []string{grants.ClientCredentials, grants.TokenExchange},
+		GrantTypes:               []string{grants.ClientCredentials, grants.TokenExchange, grants.JWTBearer},
 		ResponseTypes:            []string{},
 		TokenAuthMethods:         append(confidential, "none"),
+		TokenAuthAlgorithms:      signed,
 		IntrospectionAuthMethods: confidential,
+		IntrospectionAlgorithms:  signed,
 		RevocationAuthMethods:    append(confidential, "none"),
+		RevocationAuthAlgorithms: signed,
 		IDTokenAlgorithms:        s.config.Algorithms(),
 	})
 }

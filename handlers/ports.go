@@ -7,6 +7,7 @@ import (
 
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
+	"github.com/cambio-oauth/cambio/grants/clientassertion"
 	"github.com/cambio-oauth/cambio/grants/permissions"
 	"github.com/cambio-oauth/cambio/grants/tokenexchange"
 )
@@ -15,6 +16,8 @@ import (
 type Config struct {
 	Issuer  string // issuer identifier, byte-exact in tokens and metadata
 	Clients Clients
+	// Assertions judges those by which clients authenticate.
+	Assertions *clientassertion.Verifier
 	// Exchange decides about token exchanges.
 	Exchange func(ctx context.Context, r tokenexchange.Request) (*tokenexchange.Decision, error)
 	Targets  tokenexchange.Targets
@@ -53,6 +56,7 @@ type Clients interface {
 type Client struct {
 	grants.Client
 	Public         bool
+	Keys           *clientassertion.Keys // of private_key_jwt; then there is no secret
 	GrantTypes     []string
 	AllowedOrigins []string
 	Operator       bool   // may introspect every token

@@ -45,6 +45,13 @@ func New(config Config) *Server {
 				Clientless: nothingPresented,
 				Now:        config.Now,
 			},
+			&fositegrant.JWTBearer{Handler: fositegrant.Handler{
+				Exchange:   config.Exchange,
+				Issue:      s.issueForSubject,
+				ClientOf:   clientOf,
+				Clientless: nothingPresented,
+				Now:        config.Now,
+			}},
 		},
 		TokenIntrospectionHandlers: fosite.TokenIntrospectionHandlers{(*introspector)(s)},
 		RevocationHandlers:         fosite.RevocationHandlers{(*revoker)(s)},
@@ -85,6 +92,13 @@ const (
 )
 
 // endpoint gives the URL of a path below the issuer.
-func (s *Server) endpoint(path string) string {
-	return strings.TrimRight(s.config.Issuer, "/") + path
+func (s *Server) endpoint(path string) string { return endpoint(s.config.Issuer, path) }
+
+func endpoint(issuer, path string) string { return strings.TrimRight(issuer, "/") + path }
+
+// Audiences are the names by which a client assertion may address the server
+// of an issuer: the issuer, which is the one to use (rfc7523bis), and the
+// endpoints, which most libraries use.
+func Audiences(issuer string) []string {
+	return []string{issuer, endpoint(issuer, tokenPath), endpoint(issuer, introspectPath), endpoint(issuer, revokePath)}
 }

@@ -44,7 +44,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, event *Event
 		return
 	}
 	minted, issuedType := noteOf(r.Context()).minted, ""
-	if minted.Claims.Exchanged() {
+	if event.Grant == grants.TokenExchange { // RFC 8693 §2.2.1, and no other answer
 		issuedType = grants.TokenTypeAccessToken
 	}
 	s.answer(w, event, http.StatusOK, present(minted, issuedType))

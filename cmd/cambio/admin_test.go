@@ -185,7 +185,7 @@ func TestAdminRejects(t *testing.T) {
 		{"a life past all bounds", of + "/key-urls", keyURL(object{"max_lifetime": int64(1) << 60}), "/max_lifetime", "invalid"},
 		{"a key URL of this server", of + "/key-urls", keyURL(object{"url": s.url + "/.well-known/jwks.json"}), "/url", "own_url"},
 		{"a condition, which is not enforced yet", of + "/key-urls", keyURL(object{"condition": "true"}), "/condition", "not_supported"},
-		{"a method that is none", of + "/clients", object{"client_name": "x", "token_endpoint_auth_method": "private_key_jwt"}, "/token_endpoint_auth_method", "invalid"},
+		{"a method that is none", of + "/clients", object{"client_name": "x", "token_endpoint_auth_method": "client_secret_jwt"}, "/token_endpoint_auth_method", "invalid"},
 		{"a grant that is none", of + "/clients", object{"client_name": "x", "grant_types": []string{"password"}}, "/grant_types", "invalid"},
 		{"client credentials without credentials", of + "/clients", object{"client_name": "x", "token_endpoint_auth_method": "none", "grant_types": []string{grants.ClientCredentials}}, "/grant_types", "invalid"},
 		{"a scope outside the grammar", of + "/clients", object{"client_name": "x", "scope": "a\tb"}, "/scope", "invalid"},

@@ -19,15 +19,20 @@ func TestMetadata(t *testing.T) {
 	if oauth.body != oidc.body || oauth.header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s\n%s", oauth.body, oidc.body)
 	}
+	signed := []any{"RS256", "PS256", "ES256", "EdDSA", "Ed25519"}
 	want := map[string]any{
 		"issuer": s.url, "token_endpoint": s.url + "/oauth2/token", "introspection_endpoint": s.url + "/oauth2/introspect",
 		"revocation_endpoint": s.url + "/oauth2/revoke", "jwks_uri": s.url + "/.well-known/jwks.json",
-		"grant_types_supported":                         []any{grants.ClientCredentials, grants.TokenExchange},
+		"grant_types_supported":                         []any{grants.ClientCredentials, grants.TokenExchange, grants.JWTBearer},
 		"response_types_supported":                      []any{},
-		"token_endpoint_auth_methods_supported":         []any{"client_secret_basic", "client_secret_post", "none"},
-		"introspection_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
-		"revocation_endpoint_auth_methods_supported":    []any{"client_secret_basic", "client_secret_post", "none"},
-		"id_token_signing_alg_values_supported":         []any{"ES256"},
+		"token_endpoint_auth_methods_supported":         []any{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"},
+		"introspection_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post", "private_key_jwt"},
+		"revocation_endpoint_auth_methods_supported":    []any{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"},
+		// RFC 8414 §2: required where private_key_jwt is listed.
+		"token_endpoint_auth_signing_alg_values_supported":         signed,
+		"introspection_endpoint_auth_signing_alg_values_supported": signed,
+		"revocation_endpoint_auth_signing_alg_values_supported":    signed,
+		"id_token_signing_alg_values_supported":                    []any{"ES256"},
 	}
 	if len(oauth.json) != len(want) {
 		t.Errorf("members: %v", oauth.json)

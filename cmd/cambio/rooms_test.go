@@ -43,6 +43,7 @@ func importLaw() []room {
 		{"grants/strictjson", nil, nil, "reading strangers' JSON is nobody's business but its own"},
 		{"grants/jws", []string{"grants/strictjson"}, []string{libJOSE}, "a signature is checked without knowing what it is for"},
 		{"grants/assertion", []string{"grants", "grants/jws"}, nil, "a stranger's JWT is judged without fosite, HTTP and SQL, so that any server can judge so"},
+		{"grants/clientassertion", []string{"grants", "grants/assertion", "grants/jws"}, nil, "who a client is, is judged by the same rules on any server"},
 		{"grants/permissions", []string{"grants"}, nil, "permissions become scopes by pure functions"},
 		{"grants/tokenexchange", []string{"grants", "grants/assertion", "grants/permissions"}, nil, "the decision is RFC 8693 and nothing else: no fosite, no HTTP, no SQL"},
 		{"grants/tokenexchange/fositegrant", []string{"grants/..."}, []string{libFosite}, "the adapter serves any server on fosite, so it knows no other room of this one"},

@@ -16,6 +16,7 @@ import (
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/grants/clientassertion"
 	"github.com/cambio-oauth/cambio/grants/tokenexchange"
 	"github.com/cambio-oauth/cambio/handlers"
 	"github.com/cambio-oauth/cambio/keys/remote"
@@ -155,7 +156,7 @@ func (p *program) openDirectory(ctx context.Context) error {
 	}
 	p.directory = &directory{
 		Directory: loaded, pepper: pepper, now: p.config.now, issuer: p.config.issuer,
-		subjectAudiences: p.config.subjectAudiences, defaultAudience: p.config.defaultAudience,
+		subjectAudiences: p.config.subjectAudiences, defaultAudience: p.config.defaultAudience, keys: p.keys,
 	}
 	return nil
 }
@@ -187,6 +188,7 @@ func (p *program) router() (http.Handler, error) {
 	handlers.New(handlers.Config{
 		Issuer:      c.issuer,
 		Clients:     p.directory,
+		Assertions:  &clientassertion.Verifier{Audiences: handlers.Audiences(c.issuer), Replays: assertions{p.store}, Now: c.now},
 		Exchange:    exchanger.Exchange,
 		Targets:     p.directory,
 		Minter:      &accesstoken.Minter{Issuer: c.issuer, Signer: p.ring, Now: c.now},

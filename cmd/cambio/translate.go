@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cambio-oauth/cambio/admin"
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/grants/clientassertion"
 	"github.com/cambio-oauth/cambio/grants/permissions"
 	"github.com/cambio-oauth/cambio/grants/tokenexchange"
 	"github.com/cambio-oauth/cambio/handlers"
@@ -25,6 +28,9 @@ type directory struct {
 	defaultAudience  string
 	issuer           string
 	now              func() time.Time
+	keys             assertion.Keys // of clients with a jwks_uri
+	static           sync.Map       // parsed JWKS of clients, by their text
+	parsed           atomic.Int64
 }
 
 var (
@@ -90,10 +96,48 @@ func (d *directory) client(s *registry.Snapshot, c *registry.Client) *handlers.C
 			client.Generations.Integrator = integrator.Generation
 		}
 	}
+	if c.AuthMethod == registry.AuthKey {
+		client.Keys = d.clientKeys(c)
+	}
 	if server := s.ResourceServer(c.ResourceServerID); server != nil {
 		client.Audience = server.Audience
 	}
 	return client
+}
+
+// maxStaticKeys bounds the parsed JWKS in memory. There are as many as clients
+// with keys; those that were replaced go when there are too many.
+const maxStaticKeys = 10_000
+
+// clientKeys gives the keys that a client registered, or those behind its URL.
+func (d *directory) clientKeys(c *registry.Client) *clientassertion.Keys {
+	if c.JWKSURI != "" {
+		return &clientassertion.Keys{Source: d.keys, Ref: assertion.KeyRef{IntegratorID: c.IntegratorID, URL: c.JWKSURI, Format: remote.FormatJWKS}}
+	}
+	ref := assertion.KeyRef{IntegratorID: c.IntegratorID, URL: "the client's jwks"}
+	if parsed, ok := d.static.Load(c.JWKS); ok {
+		return &clientassertion.Keys{Source: parsed.(assertion.Keys), Ref: ref}
+	}
+	document, err := remote.Parse([]byte(c.JWKS), remote.FormatJWKS)
+	if err != nil { // it was checked when it was stored
+		document = &remote.Document{}
+	}
+	if d.parsed.Add(1) > maxStaticKeys {
+		d.static.Clear()
+		d.parsed.Store(1)
+	}
+	source := remote.Static(document)
+	d.static.Store(c.JWKS, source)
+	return &clientassertion.Keys{Source: source, Ref: ref}
+}
+
+// assertions remembers which client assertions were used, among the subject
+// tokens: no integrator has such an id.
+type assertions struct{ store *storage.Store }
+
+// Consume implements clientassertion.Replays.
+func (a assertions) Consume(ctx context.Context, clientID, tokenID string, expiresAt time.Time) (bool, error) {
+	return a.store.Consume(ctx, "client assertion", clientID, tokenID, expiresAt)
 }
 
 // Matches implements handlers.Clients.
@@ -136,7 +180,7 @@ func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) [
 			Policy: assertion.Policy{
 				Issuer: k.Issuer, Audiences: audiences, Algorithms: k.Algorithms,
 				Keys:         assertion.KeyRef(k.Source()),
-				AllowIDToken: k.AllowIDToken, MaxLifetime: k.MaxLifetime, SingleUse: k.SingleUse, KeysEpoch: k.KeysEpoch,
+				AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, MaxLifetime: k.MaxLifetime, SingleUse: k.SingleUse, KeysEpoch: k.KeysEpoch,
 			},
 			IntegratorID:         integrator.ID,
 			IntegratorGeneration: integrator.Generation,
@@ -150,6 +194,27 @@ func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) [
 
 // adminKeys speaks of keys in the registry's words.
 type adminKeys struct{ *remote.Source }
+
+// CheckKeys implements admin.Keys.
+func (k adminKeys) CheckKeys(jwks []byte) error {
+	document, err := remote.Parse(jwks, remote.FormatJWKS)
+	if err != nil {
+		return err
+	}
+	usable := false
+	for _, warning := range document.Warnings {
+		if warning.Code == remote.WarnSymmetricKey {
+			return errors.New(warning.Detail)
+		}
+	}
+	for _, key := range document.Keys {
+		usable = usable || key.Problem == ""
+	}
+	if !usable {
+		return errors.New("expected a key that can verify signatures: RSA of 2048 to 4096 bits, EC P-256 or Ed25519, not for encryption")
+	}
+	return nil
+}
 
 // Check implements admin.Keys.
 func (k adminKeys) Check(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error) {

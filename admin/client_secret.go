@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/mux"
+)
+
+// maxOverlap bounds how long a secret that was replaced goes on working.
+const maxOverlap = 30 * 24 * time.Hour
+
+var errOverlap = errors.New("overlap must be a number of seconds from 0 to 2592000, once, and nothing else may be asked")
+
+// addSecret gives a client another secret, in this answer only. Those it had
+// end after the overlap: at once, unless the caller asks for more.
+func (a *API) addSecret(w http.ResponseWriter, r request) error {
+	ctx := r.Context()
+	integratorID, err := a.service.resolve(ctx, r.caller, mux.Vars(r.Request)["integrator"])
+	if err != nil {
+		return err
+	}
+	overlap, err := readOverlap(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	client, err := a.config.Store.Client(ctx, integratorID, mux.Vars(r.Request)["client_id"])
+	if err != nil {
+		return err
+	}
+	secret, err := a.service.addSecret(ctx, client, overlap)
+	if err != nil {
+		return err
+	}
+	view := clientView{objectView: viewOf(client.Object), ClientID: client.ClientID, ClientSecret: secret, clientInput: clientMembers(client)}
+	return a.answer(w, http.StatusCreated, view)
+}
+
+// readOverlap is strict: a misspelt overlap would end a secret that somebody
+// still uses.
+func readOverlap(query string) (time.Duration, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil || len(values) > 1 || len(values) == 1 && len(values["overlap"]) != 1 {
+		return 0, errOverlap
+	}
+	if len(values) == 0 {
+		return 0, nil
+	}
+	seconds, err := strconv.ParseUint(values.Get("overlap"), 10, 31)
+	overlap := time.Duration(seconds) * time.Second
+	if err != nil || overlap > maxOverlap {
+		return 0, errOverlap
+	}
+	return overlap, nil
+}
