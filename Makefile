@@ -32,6 +32,7 @@ fuzz: ## Run each fuzz target for a minute
 	e2e/fuzz.sh 60s
 
 interop: e2e/interop/node_modules ## Install the programs of other people that tests run against
+	@e2e/interop/programs.sh
 
 e2e/interop/node_modules: e2e/interop/package.json e2e/interop/package-lock.json
 	@command -v npm >/dev/null || { echo "no npm: install Node.js (Debian: apt-get install nodejs npm)" >&2; exit 1; }
@@ -47,13 +48,16 @@ format: ## Fail on Go files that gofmt would change
 
 vet: ## Run go vet
 	$(GO) vet ./...
+	cd e2e/clients && $(GO) vet ./...
 
 staticcheck: ## Run staticcheck
 	$(GO) run $(STATICCHECK) ./...
+	cd e2e/clients && $(GO) run $(STATICCHECK) ./...
 
 tidy: ## Fail when go.mod or go.sum are not tidy, or do not match what was downloaded
 	$(GO) mod tidy -diff
 	$(GO) mod verify
+	cd e2e/clients && $(GO) mod tidy -diff
 
 vuln: ## Look for known vulnerabilities, where their database can be reached
 	e2e/govulncheck.sh $(GOVULNCHECK)

@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
@@ -28,28 +25,8 @@ func startProvider(t *testing.T, audience string, permissions ...string) *provid
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := node(t.Context(), t, "provider.mjs")
-	command.Env = append(os.Environ(), "AUDIENCE="+audience, "PERMISSIONS="+string(list), "SUBJECT=auth0|5934aafe4e52d93452b1c90")
-	command.Stderr = io.Discard
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdin, err := command.StdinPipe() // it ends with this pipe
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = command.Wait()
-	})
 	var p provider
-	if err := json.NewDecoder(stdout).Decode(&p); err != nil {
-		t.Fatalf("oidc-provider did not start: %v", err)
-	}
+	startProgram(t, "oidc-provider.mjs", &p, "AUDIENCE="+audience, "PERMISSIONS="+string(list), "SUBJECT=auth0|5934aafe4e52d93452b1c90")
 	return &p
 }
 
@@ -134,21 +111,10 @@ func (c *cambio) register(idp *provider, suffix string) (id, secret string) {
 // verifyWithJose lets npm jose verify a token with nothing but our metadata.
 func verifyWithJose(t *testing.T, c *cambio, audience, token string) object {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url+"/.well-known/oauth-authorization-server", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	metadata := c.do(request, http.StatusOK)
-	command := node(t.Context(), t, "verify.mjs", metadata["issuer"].(string), metadata["jwks_uri"].(string), audience)
-	command.Stdin = strings.NewReader(token)
-	var stdout, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &stdout, &stderr
-	if err := command.Run(); err != nil {
-		t.Fatalf("jose refuses our token: %v: %s", err, stderr.String())
-	}
-	var claims object
-	if err := json.Unmarshal(stdout.Bytes(), &claims); err != nil {
-		t.Fatal(err)
+	answer := answers(t, "jose.mjs", []string{"ISSUER=" + c.url, "AUDIENCE=" + audience}, token)[0]
+	claims, verified := answer["claims"].(object)
+	if !verified {
+		t.Fatalf("jose refuses our token: %v", answer)
 	}
 	return claims
 }

@@ -1,8 +1,8 @@
 // An identity provider that is not ours: oidc-provider on a loopback port,
 // issuing the tokens a user would bring to Cambio.
 //
-//   AUDIENCE=https://cambio.example PERMISSIONS='["orders:read"]' node provider.mjs
-//   node provider.mjs https://cambio.example        # AUDIENCE as an argument
+//   AUDIENCE=https://cambio.example PERMISSIONS='["orders:read"]' node oidc-provider.mjs
+//   node oidc-provider.mjs https://cambio.example        # AUDIENCE as an argument
 //
 // SUBJECT replaces `sub`. When ready it prints one line of JSON with what a test
 // needs, then serves until its standard input closes or it is told to stop.
@@ -13,7 +13,7 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
 import { Provider } from 'oidc-provider';
 
 function fail(message) {
-  console.error(`provider.mjs: ${message}`);
+  console.error(`oidc-provider.mjs: ${message}`);
   process.exit(2);
 }
 
