@@ -2,8 +2,11 @@ package admin
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,8 +17,8 @@ import (
 	"github.com/cambio-oauth/cambio/registry"
 )
 
-// Fetches on demand: an integrator may look whether its key URL works, and not
-// use this server to look around (SSRF).
+// Fetches on demand, of one integrator on one replica: it may look whether its
+// key URL works, and not use this server to look around (SSRF).
 const (
 	checksPerMinute         = 6
 	operatorChecksPerMinute = 60
@@ -34,7 +37,7 @@ type checkQuota struct {
 }
 
 // take gives how long to wait when the quota is used up, and 0 when it is not.
-func (l *checkLimits) take(q checkQuota) time.Duration {
+func (l *checkLimits) take(q checkQuota, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.limiters == nil {
@@ -42,19 +45,22 @@ func (l *checkLimits) take(q checkQuota) time.Duration {
 	}
 	limiter, ok := l.limiters[q]
 	if !ok {
-		perMinute := checksPerMinute
-		if q.operator {
-			perMinute = operatorChecksPerMinute
-		}
-		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(perMinute)), perMinute)
+		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(q.perMinute())), q.perMinute())
 		l.limiters[q] = limiter
 	}
-	reservation := limiter.Reserve()
-	wait := reservation.Delay()
+	reservation := limiter.ReserveN(now, 1)
+	wait := reservation.DelayFrom(now)
 	if wait > 0 {
-		reservation.Cancel()
+		reservation.CancelAt(now)
 	}
 	return wait
+}
+
+func (q checkQuota) perMinute() int {
+	if q.operator {
+		return operatorChecksPerMinute
+	}
+	return checksPerMinute
 }
 
 func (a *API) mountKeyChecks(routes *mux.Router) {
@@ -93,11 +99,14 @@ func (a *API) checkKeyURL(w http.ResponseWriter, r request) error {
 	if err := leaveOut(c.apply(in, k), members["issuer"] == nil, "/issuer"); err != nil {
 		return err
 	}
+	if err := a.service.mayPointTo(r.caller, "", k.URL, "/url"); err != nil {
+		return err
+	}
 	if err := a.limitChecks(r, integratorID); err != nil {
 		return err
 	}
 	view := checkView{Keys: []keyView{}, Warnings: []registry.KeyWarning{}}
-	document, err := a.config.Keys.Check(r.Context(), k.Source())
+	document, err := a.config.Keys.Check(r.Context(), k.Source(), r.caller.Operator())
 	var failure *registry.KeysUnavailable
 	switch {
 	case errors.As(err, &failure):
@@ -153,28 +162,40 @@ func (a *API) refreshKeys(w http.ResponseWriter, r request) error {
 }
 
 func (a *API) limitChecks(r request, integratorID string) error {
-	if wait := a.checks.take(checkQuota{integratorID, r.caller.Operator()}); wait > 0 {
-		return tooManyError{wait}
+	quota := checkQuota{integratorID, r.caller.Operator()}
+	if wait := a.checks.take(quota, a.config.Now()); wait > 0 {
+		return tooManyError{wait, quota.perMinute()}
 	}
 	return nil
 }
 
 // tooManyError refuses what may be done again after a while.
-type tooManyError struct{ wait time.Duration }
-
-// Error implements error.
-func (tooManyError) Error() string {
-	return "too many fetches on demand: an integrator has 6 a minute, try again after Retry-After"
+type tooManyError struct {
+	wait      time.Duration
+	perMinute int
 }
 
-// ownURL tells whether a URL is on the host and port of this server: its keys
-// are no integrator's, and a fetch of itself could go round in circles.
-func ownURL(issuer, url string) bool {
-	origin := func(s string) string {
-		scheme, rest, _ := strings.Cut(strings.ToLower(s), "://")
-		host, _, _ := strings.Cut(rest, "/")
-		host, _, _ = strings.Cut(host, "?")
-		return scheme + "://" + strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[scheme])
+// Error implements error.
+func (e tooManyError) Error() string {
+	return fmt.Sprintf("too many fetches on demand: you have %d a minute for this integrator, try again after Retry-After", e.perMinute)
+}
+
+// ownURL tells whether a URL is on the host and port of this server, by either
+// scheme: its keys are no integrator's, and a fetch of itself could go round in
+// circles.
+func ownURL(issuer, raw string) bool {
+	place := func(raw string) (host string, port int) {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return "", 0
+		}
+		port, err = strconv.Atoi(u.Port())
+		if err != nil || port == 80 {
+			port = 443
+		}
+		return strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), port
 	}
-	return origin(issuer) == origin(url)
+	ownHost, ownPort := place(issuer)
+	host, port := place(raw)
+	return host == ownHost && port == ownPort
 }

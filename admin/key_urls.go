@@ -104,10 +104,16 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 		},
 		get: a.healthyKeyURL,
 		create: func(ctx context.Context, caller Caller, k *healthyKeyURL) (any, error) {
+			if err := a.service.mayPointTo(caller, "", k.URL, "/url"); err != nil {
+				return nil, err
+			}
 			err := a.service.changed(ctx, store.CreateKeyURL(ctx, &k.KeyURL, a.service.terms(caller)))
 			return a.viewKeyURL(k), err
 		},
 		update: func(ctx context.Context, caller Caller, was, k *healthyKeyURL) error {
+			if err := a.service.mayPointTo(caller, was.URL, k.URL, "/url"); err != nil {
+				return err
+			}
 			terms := a.service.terms(caller)
 			terms.SharedIssuer = terms.SharedIssuer || k.Issuer == was.Issuer // an operator let it be
 			if k.Source() != was.Source() {

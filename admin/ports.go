@@ -40,11 +40,15 @@ type Config struct {
 type Keys interface {
 	// CheckURL tells what is wrong with a URL, without fetching it.
 	CheckURL(url string) error
+	// CheckPublicURL is CheckURL without the networks that the operator
+	// allows: they are for key URLs that an operator registers.
+	CheckPublicURL(url string) error
 	// CheckKeys tells what is wrong with a JWKS that a client registers, in
 	// words that hold nothing of it.
 	CheckKeys(jwks []byte) error
-	// Check fetches now and keeps nothing.
-	Check(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error)
+	// Check fetches now and keeps nothing; from those networks only for the
+	// trusted.
+	Check(ctx context.Context, source registry.KeySource, trusted bool) (*registry.KeyDocument, error)
 	// Refresh fetches now, and makes what it finds all that counts.
 	Refresh(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error)
 }

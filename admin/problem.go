@@ -89,7 +89,7 @@ func problemOf(err error) problem {
 	switch {
 	case errors.As(err, &keys):
 		p.Status, p.Code = http.StatusBadGateway, "keys_"+keys.Word
-		p.Detail = viewFailure(keys.Word).Detail + " Nothing was changed: keys fetched before stay in use."
+		p.Detail = viewFailure(keys.Word).Detail + " Nothing was changed."
 	case errors.As(err, &tooManyError{}):
 		p.Status, p.Code, p.Detail = http.StatusTooManyRequests, "too_many_requests", err.Error()
 	case errors.As(err, &faults):

@@ -65,9 +65,22 @@ func (s *service) checkKeyURL(k *registry.KeyURL) error {
 	return faults.Err()
 }
 
+// mayPointTo: networks that the operator allows (CAMBIO_KEY_URL_ALLOW) are for
+// URLs that an operator registers. What is there already may stay.
+func (s *service) mayPointTo(caller Caller, was, url, pointer string) error {
+	if caller.Operator() || url == was {
+		return nil
+	}
+	var faults registry.Invalid
+	if err := s.config.Keys.CheckPublicURL(url); err != nil {
+		faults.Add(false, pointer, "invalid", err.Error())
+	}
+	return faults.Err()
+}
+
 // createClient gives the secret, which exists nowhere else from then on.
 func (s *service) createClient(ctx context.Context, caller Caller, c *registry.Client) (secret string, err error) {
-	if err := s.checkClient(ctx, caller, nil, c); err != nil {
+	if err := s.checkClient(ctx, caller, &registry.Client{}, c); err != nil {
 		return "", err
 	}
 	if !c.Public() && c.AuthMethod != registry.AuthKey {
@@ -80,7 +93,7 @@ func (s *service) createClient(ctx context.Context, caller Caller, c *registry.C
 }
 
 func (s *service) updateClient(ctx context.Context, caller Caller, was, c *registry.Client) error {
-	if err := s.checkClient(ctx, caller, was.Scopes, c); err != nil {
+	if err := s.checkClient(ctx, caller, was, c); err != nil {
 		return err
 	}
 	var faults registry.Invalid
@@ -95,15 +108,20 @@ func (s *service) updateClient(ctx context.Context, caller Caller, was, c *regis
 // checkClient holds a client of an integrator against the rules. An integrator
 // gives its clients no more than it has itself, or than an operator gave them:
 // a scope of client credentials passes no other check.
-func (s *service) checkClient(ctx context.Context, caller Caller, had []string, c *registry.Client) error {
+func (s *service) checkClient(ctx context.Context, caller Caller, was, c *registry.Client) error {
 	var faults registry.Invalid
 	_ = errors.As(c.Validate(grantTypes(), grants.ValidScope), &faults)
 	if err := s.checkClientKeys(c, &faults); err != nil {
 		return err
 	}
+	if c.JWKSURI != "" && len(faults) == 0 {
+		if err := s.mayPointTo(caller, was.JWKSURI, c.JWKSURI, "/jwks_uri"); err != nil {
+			return err
+		}
+	}
 	for _, scope := range c.Scopes {
 		faults.Add(scope != grants.ScopeAdmin, "/scope", "forbidden_scope", "an integrator's client can never hold admin")
-		if caller.Operator() || grants.IsOwnScope(scope) || slices.Contains(had, scope) {
+		if caller.Operator() || grants.IsOwnScope(scope) || slices.Contains(was.Scopes, scope) {
 			continue
 		}
 		entitled, err := s.entitled(ctx, c.IntegratorID, scope)

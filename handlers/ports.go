@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/cambio-oauth/cambio/grants"
@@ -31,11 +32,16 @@ type Config struct {
 	// Record keeps the record of an attempt. When it fails no token leaves.
 	Record func(ctx context.Context, a Attempt) error
 	// JWKS is the document of our public keys, Algorithms what they sign with.
-	JWKS        func() []byte
-	Algorithms  func() []string
+	JWKS       func() []byte
+	Algorithms func() []string
+	// Sign gives the compact JWS of a payload under the active key, with typ in
+	// its header.
+	Sign        func(ctx context.Context, typ string, payload []byte) (string, error)
 	MaxLifetime time.Duration // ceiling of an issued token's life
 	Now         func() time.Time
 	Log         *slog.Logger
+	// Proxies are believed when they say for whom they ask.
+	Proxies []netip.Prefix
 	// Observe is told of every finished request, for metrics.
 	Observe func(Event)
 }

@@ -52,3 +52,8 @@ func validOrigin(origin string) bool {
 		origin == u.Scheme+"://"+strings.ToLower(u.Host) &&
 		!strings.HasSuffix(origin, ":") && !(u.Scheme == "https" && u.Port() == "443") && !(u.Scheme == "http" && u.Port() == "80")
 }
+
+// KeySource names the keys behind a client's jwks_uri.
+func (c *Client) KeySource() KeySource {
+	return KeySource{IntegratorID: c.IntegratorID, URL: c.JWKSURI, Format: FormatJWKS}
+}

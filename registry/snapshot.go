@@ -7,6 +7,7 @@ type Snapshot struct {
 	clients     map[string]*Client
 	keyURLs     map[issuerKey][]*KeyURL
 	clientless  map[string][]*KeyURL
+	keySources  map[KeySource]bool
 	lockHolders map[lockHolderKey]string
 	managed     map[Link]bool
 	servers     map[string]*ResourceServer
@@ -37,6 +38,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		clients:     make(map[string]*Client, len(c.Clients)),
 		keyURLs:     make(map[issuerKey][]*KeyURL, len(c.KeyURLs)),
 		clientless:  map[string][]*KeyURL{},
+		keySources:  make(map[KeySource]bool, len(c.KeyURLs)),
 		lockHolders: make(map[lockHolderKey]string, len(c.LockHolders)),
 		managed:     make(map[Link]bool, len(c.Links)),
 		servers:     make(map[string]*ResourceServer, len(c.ResourceServers)),
@@ -50,6 +52,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		if k.Status != Active {
 			continue
 		}
+		s.keySources[k.Source()] = true
 		key := issuerKey{k.IntegratorID, k.Issuer}
 		s.keyURLs[key] = append(s.keyURLs[key], k)
 		if k.Clientless {
@@ -57,7 +60,11 @@ func NewSnapshot(c Contents) *Snapshot {
 		}
 	}
 	for i := range c.Clients {
-		s.clients[c.Clients[i].ClientID] = &c.Clients[i]
+		client := &c.Clients[i]
+		s.clients[client.ClientID] = client
+		if client.JWKSURI != "" && client.Status == Active {
+			s.keySources[client.KeySource()] = true
+		}
 	}
 	for _, h := range c.LockHolders {
 		s.lockHolders[lockHolderKey{h.CountryISO, h.OrganizationID, h.OrganizationIDSuffix}] = h.ID
@@ -103,3 +110,6 @@ func (s *Snapshot) ResourceServer(id string) *ResourceServer { return s.servers[
 
 // HasAudience tells whether a resource server of that audience exists.
 func (s *Snapshot) HasAudience(audience string) bool { return s.audiences[audience] }
+
+// HasKeySource tells whether an active key URL or client has its keys there.
+func (s *Snapshot) HasKeySource(source KeySource) bool { return s.keySources[source] }

@@ -151,7 +151,11 @@ func TestValidateClient(t *testing.T) {
 		return &c{Name: "backend", AuthMethod: registry.AuthBasic, GrantTypes: []string{"client_credentials"}, Status: registry.Active}
 	}, func(c *c) error { return c.Validate(grantTypes, validScope) }, []rule[c]{
 		{"a secret in the body", func(c *c) { c.AuthMethod = registry.AuthPost }, ""},
-		{"a method that is none of ours", func(c *c) { c.AuthMethod = "private_key_jwt" }, "/token_endpoint_auth_method"},
+		{"a method that is none of ours", func(c *c) { c.AuthMethod = "client_secret_jwt" }, "/token_endpoint_auth_method"},
+		{"a key of its own", func(c *c) { c.AuthMethod, c.JWKS = registry.AuthKey, "{}" }, ""},
+		{"a key of its own, by URL", func(c *c) { c.AuthMethod, c.JWKSURI = registry.AuthKey, "https://client.example/jwks" }, ""},
+		{"no key of its own", func(c *c) { c.AuthMethod = registry.AuthKey }, "/jwks"},
+		{"a key beside a secret", func(c *c) { c.JWKS = "{}" }, "/jwks"},
 		{"no method", func(c *c) { c.AuthMethod = "" }, "/token_endpoint_auth_method"},
 		{"a public client that exchanges", func(c *c) { c.AuthMethod, c.GrantTypes = registry.AuthNone, []string{"exchange"} }, ""},
 		{"RFC 6749 §4.4: a public client with client credentials", func(c *c) { c.AuthMethod = registry.AuthNone }, "/grant_types"},

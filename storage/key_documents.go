@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -93,13 +95,17 @@ func (s *Store) KeyDocuments(ctx context.Context, integratorID string) (map[regi
 	return documents, nil
 }
 
-// SaveKeyDocument stores what a fetch brought, unless a newer epoch has begun
-// meanwhile or there is no such key URL any more.
+// SaveKeyDocument stores what a fetch brought, unless a newer epoch or a later
+// fetch is there already, or there is no such key URL any more.
 func (s *Store) SaveKeyDocument(ctx context.Context, d *registry.KeyDocument) error {
-	return translate(saveKeyDocument(s.writer.WithContext(ctx), d))
+	return translate(s.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return s.saveKeyDocument(tx, d) }))
 }
 
-func saveKeyDocument(tx *gorm.DB, d *registry.KeyDocument) error {
+// clockTolerance is how far the clocks of two replicas may differ: what was
+// fetched later than that is not from the future but from a wrong clock.
+const clockTolerance = time.Minute
+
+func (s *Store) saveKeyDocument(tx *gorm.DB, d *registry.KeyDocument) error {
 	keys, err := json.Marshal(append([]registry.PublishedKey{}, d.Keys...))
 	if err != nil {
 		return fmt.Errorf("encode the keys of a key document: %w", err)
@@ -110,13 +116,25 @@ func saveKeyDocument(tx *gorm.DB, d *registry.KeyDocument) error {
 	}
 	args := sourceArgs(d.Source)
 	args = append(args, d.Epoch, d.FoundFormat, string(keys), string(warnings), micros(d.FetchedAt))
-	return tx.Exec(`INSERT INTO key_documents
+	err = tx.Exec(`INSERT INTO key_documents
 			(integrator_id, url, format, epoch, found_format, keys, warnings, fetched_at, failing_since, failed_at, failure)
 		SELECT ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '' WHERE EXISTS (SELECT 1 FROM key_urls WHERE `+ofSource+`)
 		ON CONFLICT (integrator_id, url, format) DO UPDATE SET epoch = excluded.epoch, found_format = excluded.found_format,
 			keys = excluded.keys, warnings = excluded.warnings, fetched_at = excluded.fetched_at,
 			failing_since = 0, failed_at = 0, failure = ''
-		WHERE excluded.epoch >= key_documents.epoch`, sourceArgs(d.Source, args...)...).Error
+		WHERE excluded.epoch > key_documents.epoch OR excluded.epoch = key_documents.epoch
+			AND (excluded.fetched_at >= key_documents.fetched_at OR key_documents.fetched_at > ?)`,
+		append(sourceArgs(d.Source, args...), micros(s.now().Add(clockTolerance)))...).Error
+	if err != nil {
+		return err
+	}
+	// What is no longer shown was never used: a key URL that publishes other
+	// keys all the time leaves nothing behind.
+	shown := []string{""}
+	for _, key := range d.Keys {
+		shown = append(shown, key.Thumbprint)
+	}
+	return tx.Exec("DELETE FROM key_uses WHERE "+ofSource+" AND thumbprint NOT IN ?", append(sourceArgs(d.Source), shown)...).Error
 }
 
 // KeyFetchFailed notes that the keys of a key source cannot be fetched. What
@@ -131,22 +149,45 @@ func (s *Store) KeyFetchFailed(ctx context.Context, source registry.KeySource, f
 		sourceArgs(source, args...)...).Error)
 }
 
+// KeysEpoch gives the present epoch of a key source, the latest of the key URLs
+// that share it.
+func (s *Store) KeysEpoch(ctx context.Context, source registry.KeySource) (int64, error) {
+	return keysEpoch(s.reader.WithContext(ctx), source)
+}
+
+func keysEpoch(tx *gorm.DB, source registry.KeySource) (int64, error) {
+	var epoch []int64
+	err := tx.Raw("SELECT keys_epoch FROM key_urls WHERE "+ofSource+" ORDER BY keys_epoch DESC LIMIT 1", sourceArgs(source)...).Scan(&epoch).Error
+	if err != nil {
+		return 0, translate(err)
+	}
+	if len(epoch) == 0 {
+		return 0, registry.ErrNotFound
+	}
+	return epoch[0], nil
+}
+
 // PublishKeyDocument makes a document the only one that counts, on every
-// replica: it begins a new epoch, which it gives.
+// replica: it begins a new epoch, which it gives. ErrStale: the epoch of the
+// document, which is that of the moment when its fetch began, is no longer the
+// present one, and whoever began another may have seen more.
 func (s *Store) PublishKeyDocument(ctx context.Context, d *registry.KeyDocument) (epoch int64, err error) {
 	published := *d
 	err = s.change(ctx, func(tx *gorm.DB) error {
+		present, err := keysEpoch(tx, d.Source)
+		if err != nil {
+			return err
+		}
+		if present != d.Epoch {
+			return registry.ErrStale
+		}
 		if published.Epoch, err = counter(tx); err != nil {
 			return err
 		}
-		result := tx.Exec("UPDATE key_urls SET keys_epoch = ? WHERE "+ofSource, sourceArgs(d.Source, published.Epoch)...)
-		if result.Error != nil {
-			return result.Error
+		if err := tx.Exec("UPDATE key_urls SET keys_epoch = ? WHERE "+ofSource, sourceArgs(d.Source, published.Epoch)...).Error; err != nil {
+			return err
 		}
-		if result.RowsAffected == 0 {
-			return registry.ErrNotFound
-		}
-		return saveKeyDocument(tx, &published)
+		return s.saveKeyDocument(tx, &published)
 	})
 	return published.Epoch, err
 }
@@ -162,8 +203,13 @@ type keyUseRow struct {
 // TableName implements gorm's tabler.
 func (keyUseRow) TableName() string { return "key_uses" }
 
-// KeysUsed stores when keys were last used; the latest moment stays.
+// KeysUsed stores when keys were last used; the latest moment stays. Rows are
+// taken in one order, or two replicas would wait for each other.
 func (s *Store) KeysUsed(ctx context.Context, uses []registry.KeyUse) error {
+	uses = slices.SortedFunc(slices.Values(uses), func(a, b registry.KeyUse) int {
+		return cmp.Or(cmp.Compare(a.Source.IntegratorID, b.Source.IntegratorID), cmp.Compare(a.Source.URL, b.Source.URL),
+			cmp.Compare(a.Source.Format, b.Source.Format), cmp.Compare(a.Thumbprint, b.Thumbprint))
+	})
 	return translate(s.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		for _, use := range uses {
 			args := append(sourceArgs(use.Source), use.Thumbprint, micros(use.At))
@@ -180,7 +226,7 @@ func (s *Store) KeysUsed(ctx context.Context, uses []registry.KeyUse) error {
 }
 
 // dropOrphanedKeys forgets the documents of key URLs that are no longer there,
-// and the uses of keys that no document has.
+// and when their keys were used.
 func dropOrphanedKeys(tx *gorm.DB, integratorID string) error {
 	for _, table := range []string{"key_documents", "key_uses"} {
 		err := tx.Exec("DELETE FROM "+table+" WHERE integrator_id = ? AND NOT EXISTS (SELECT 1 FROM key_urls k WHERE k.integrator_id = "+
@@ -190,9 +236,4 @@ func dropOrphanedKeys(tx *gorm.DB, integratorID string) error {
 		}
 	}
 	return nil
-}
-
-// PurgeKeyUses deletes the uses of keys that nobody has used since a moment.
-func (s *Store) PurgeKeyUses(ctx context.Context, usedBefore time.Time) error {
-	return translate(s.writer.WithContext(ctx).Exec("DELETE FROM key_uses WHERE used_at < ?", micros(usedBefore)).Error)
 }

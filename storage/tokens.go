@@ -107,13 +107,17 @@ func (s *Store) Consume(ctx context.Context, integratorID, issuer, tokenID strin
 	return result.RowsAffected == 1, translate(result.Error)
 }
 
-// PurgeConsumed forgets used tokens that expired before a moment, in a batch.
-func (s *Store) PurgeConsumed(ctx context.Context, expiredBefore time.Time) error {
-	const batch = 500
-	return translate(s.writer.WithContext(ctx).Exec(
+// PurgeConsumed forgets used tokens that expired before a moment, in a batch. It
+// tells how many there were.
+func (s *Store) PurgeConsumed(ctx context.Context, expiredBefore time.Time) (int64, error) {
+	result := s.writer.WithContext(ctx).Exec(
 		"DELETE FROM consumed_tokens WHERE token_hash IN (SELECT token_hash FROM consumed_tokens WHERE expires_at < ? LIMIT ?)",
-		micros(expiredBefore), batch).Error)
+		micros(expiredBefore), purgeBatch)
+	return result.RowsAffected, translate(result.Error)
 }
+
+// purgeBatch holds the one writer of SQLite for a blink.
+const purgeBatch = 500
 
 func generation(id string, found *int64) int64 {
 	switch {
@@ -131,10 +135,9 @@ func (s *Store) PurgeSubjectEpochs(ctx context.Context, expiredBefore time.Time)
 }
 
 // PurgeRevoked deletes revocations of tokens that expired before a moment, in
-// a batch that holds the writer for a blink. It tells how many there were.
+// a batch. It tells how many there were.
 func (s *Store) PurgeRevoked(ctx context.Context, expiredBefore time.Time) (int64, error) {
-	const batch = 500
 	result := s.writer.WithContext(ctx).Exec(
-		"DELETE FROM revoked_tokens WHERE jti IN (SELECT jti FROM revoked_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore), batch)
+		"DELETE FROM revoked_tokens WHERE jti IN (SELECT jti FROM revoked_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore), purgeBatch)
 	return result.RowsAffected, translate(result.Error)
 }

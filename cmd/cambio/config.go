@@ -39,6 +39,7 @@ type config struct {
 	subjectAudiences []string
 	defaultAudience  string
 	keyURLAllow      []netip.Prefix
+	trustedProxies   []netip.Prefix
 	signingAlg       string
 	accessTokenTTL   time.Duration
 	exchangeLog      storage.LogMode
@@ -77,6 +78,7 @@ func newConfig(values map[string]string) (*config, error) {
 		{"secret_key", func(v string) (err error) { c.secretKey, err = readSecretKey(v); return err }},
 		{"operator_client_secret", func(v string) error { return checkOperator(c.operatorID, v) }},
 		{"key_url_allow", func(v string) (err error) { c.keyURLAllow, err = readPrefixes(v); return err }},
+		{"trusted_proxies", func(v string) (err error) { c.trustedProxies, err = readPrefixes(v); return err }},
 		{"signing_alg", oneOf(signing.ES256, signing.RS256, signing.EdDSA)},
 		{"access_token_ttl", func(v string) (err error) { c.accessTokenTTL, err = readTTL(v); return err }},
 		{"exchange_log", oneOf(string(storage.LogDurable), string(storage.LogAsync), string(storage.LogOff))},

@@ -66,7 +66,16 @@ func checkDialectAnswer(t *testing.T, s *server, acme *party, a answer) {
 	s.mustBeActive(a.text("access_token"), true)
 }
 
-// interface.md §5, spelling by spelling.
+// numbered makes n names.
+func numbered(name string, n int) []string {
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprint(name, i))
+	}
+	return names
+}
+
+// interface.md §5 and PRO-04, spelling by spelling.
 func TestDialectSpellings(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme := openClientless(t, s, "/jwks.json")
@@ -82,42 +91,90 @@ func TestDialectSpellings(t *testing.T) {
 			}
 		}
 	}
+	both := scopes(lockScope, otherLockScope)
 	cases := []struct {
 		rule  string
 		body  string
 		check func(*testing.T, answer)
 	}{
-		{"grant instead of grant_type", `{"grant":"token_exchange","subjectToken":"TOKEN"}`, scopes(lockScope, otherLockScope)},
-		{"the URN", `{"grant_type":"` + grants.TokenExchange + `","subject_token":"TOKEN"}`, scopes(lockScope, otherLockScope)},
+		{"grant instead of grant_type", `{"grant":"token_exchange","subjectToken":"TOKEN"}`, both},
+		{"the URN", `{"grant_type":"` + grants.TokenExchange + `","subject_token":"TOKEN"}`, both},
+		{"the URN as grant", `{"grant":"` + grants.TokenExchange + `","subjectToken":"TOKEN"}`, both},
+		{"subject_token_type, given", `{"grant":"token_exchange","subjectToken":"TOKEN","subject_token_type":"` + grants.TokenTypeAccessToken + `"}`, both},
+		{"subject_token_type, wrong", `{"grant":"token_exchange","subjectToken":"TOKEN","subject_token_type":"jwt"}`, refuse(grants.InvalidRequest)},
+		{"requested_token_type", `{"grant":"token_exchange","subjectToken":"TOKEN","requested_token_type":"` + grants.TokenTypeAccessToken + `"}`, both},
 		{"scope as a string", `{"grant":"token_exchange","subject_token":"TOKEN","scope":"` + lockScope + `"}`, scopes(lockScope)},
+		{"scope as a string of two", `{"grant":"token_exchange","subject_token":"TOKEN","scope":"` + lockScope + ` ` + otherLockScope + `"}`, both},
 		{"scope as an array", `{"grant":"token_exchange","subject_token":"TOKEN","scope":["` + otherLockScope + `"]}`, scopes(otherLockScope)},
-		{"unknown members are ignored", `{"grant":"token_exchange","subject_token":"TOKEN","x":[1,{"y":null}]}`, scopes(lockScope, otherLockScope)},
+		{"scope as an empty array is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":[]}`, both},
+		{"scope as an empty string is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":""}`, both},
+		{"null is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":null,"audience":null,"client_id":null}`, both},
+		{"audience as an array", `{"grant":"token_exchange","subject_token":"TOKEN","audience":["ISSUER","ISSUER"]}`, both},
+		{"audience as a string", `{"grant":"token_exchange","subject_token":"TOKEN","audience":"ISSUER"}`, both},
+		{"PRO-15: audience, not registered", `{"grant":"token_exchange","subject_token":"TOKEN","audience":["ISSUER","x"]}`, refuse(grants.InvalidTarget)},
+		{"PRO-13: actor_token", `{"grant":"token_exchange","subject_token":"TOKEN","actor_token":"x"}`, refuse(grants.InvalidRequest)},
+		{"unknown members are ignored", `{"grant":"token_exchange","subject_token":"TOKEN","x":[1,{"y":null}]}`, both},
+		{"PRO-04: __proto__ is an unknown member", `{"grant":"token_exchange","subject_token":"TOKEN","__proto__":{"scope":"admin","client_id":"x"},"constructor":{"prototype":{}}}`, both},
 		{"client credentials", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `"}`, scopes("read", "write")},
 		{"client credentials with scope", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `","scope":["write"]}`, scopes("write")},
+		{"PRO-24: client credentials with a subject token", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
 		{"both spellings of the token", `{"grant":"token_exchange","subject_token":"TOKEN","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
 		{"both spellings of the grant", `{"grant":"token_exchange","grant_type":"token_exchange","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
-		{"a member twice", `{"grant":"token_exchange","subjectToken":"TOKEN","subjectToken":"x"}`, refuse(grants.InvalidRequest)},
-		{"a number for a string", `{"grant":"token_exchange","subjectToken":1}`, refuse(grants.InvalidRequest)},
-		{"an array for a string", `{"grant":"token_exchange","subjectToken":["TOKEN"]}`, refuse(grants.InvalidRequest)},
-		{"two scopes in one element", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + ` ` + otherLockScope + `"]}`, refuse(grants.InvalidScope)},
-		{"null in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[null]}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: a member twice", `{"grant":"token_exchange","subjectToken":"TOKEN","subjectToken":"x"}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: a member twice, once escaped", `{"grant":"token_exchange","subjectToken":"TOKEN","\u0073ubjectToken":"x"}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: a member in other case is an unknown one", `{"grant":"token_exchange","subjectToken":"TOKEN","SUBJECTTOKEN":"x"}`, both},
+		{"PRO-04: an unknown member twice", `{"grant":"token_exchange","subjectToken":"TOKEN","x":1,"x":1}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: a number for a string", `{"grant":"token_exchange","subjectToken":1}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: a boolean for a string", `{"grant":true,"subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: an object for a string", `{"grant":"token_exchange","subjectToken":{"value":"TOKEN"}}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: an array for a string", `{"grant":"token_exchange","subjectToken":["TOKEN"]}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: two scopes in one element", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + ` ` + otherLockScope + `"]}`, refuse(grants.InvalidScope)},
+		{"PRO-04: an empty element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + `",""]}`, refuse(grants.InvalidScope)},
+		{"PRO-04: a tab in an element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["a\tb"]}`, refuse(grants.InvalidScope)},
+		{"PRO-04: a quote in an element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["a\"b"]}`, refuse(grants.InvalidScope)},
+		{"PRO-04: a number in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + `",1]}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: an array in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[["` + lockScope + `"]]}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: an object for scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":{"0":"` + lockScope + `"}}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: null in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[null]}`, refuse(grants.InvalidRequest)},
 		{"credentials under names of nobody", `{"grant":"token_exchange","subjectToken":"TOKEN","clientId":"x","clientSecret":"y"}`, refuse(grants.InvalidRequest)},
 		{"an array of 30,000 numbers", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[` + strings.Repeat("1,", 30000) + `1]}`, refuse(grants.InvalidRequest)},
+		{"65 scopes", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + strings.Join(numbered("s", 65), `","`) + `"]}`, refuse(grants.InvalidRequest)},
+		{"17 audiences", `{"grant":"token_exchange","subjectToken":"TOKEN","audience":[` + strings.Repeat(`"ISSUER",`, 16) + `"ISSUER"]}`, refuse(grants.InvalidTarget)},
 		{"no object", `["token_exchange"]`, refuse(grants.InvalidRequest)},
 		{"null", `null`, refuse(grants.InvalidRequest)},
-		{"two documents", `{"grant":"token_exchange","subjectToken":"TOKEN"}{}`, refuse(grants.InvalidRequest)},
-		{"deep nesting", `{"grant":"token_exchange","x":` + strings.Repeat("[", 20000) + `}`, refuse(grants.InvalidRequest)},
+		{"nothing", ``, refuse(grants.InvalidRequest)},
+		{"an empty object", `{}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: two documents", `{"grant":"token_exchange","subjectToken":"TOKEN"}{}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: trailing text", `{"grant":"token_exchange","subjectToken":"TOKEN"}x`, refuse(grants.InvalidRequest)},
+		{"PRO-04: trailing space is none", `{"grant":"token_exchange","subjectToken":"TOKEN"}` + "\r\n\t ", both},
+		{"PRO-04: a comment", `{"grant":"token_exchange",/**/"subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: a byte order mark", "\ufeff" + `{"grant":"token_exchange","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: not UTF-8", `{"grant":"token_exchange","subjectToken":"TOKEN","x":"` + "\xff" + `"}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: a NUL", `{"grant":"token_exchange","subjectToken":"TOKEN\u0000"}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: nesting of 16", `{"grant":"token_exchange","subjectToken":"TOKEN","x":` + strings.Repeat("[", 15) + strings.Repeat("]", 15) + `}`, both},
+		{"PRO-04: nesting of 17", `{"grant":"token_exchange","subjectToken":"TOKEN","x":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + `}`, refuse(grants.InvalidRequest)},
+		{"PRO-04: deep nesting", `{"grant":"token_exchange","x":` + strings.Repeat("[", 20000) + `}`, refuse(grants.InvalidRequest)},
+		{"[B]: the guide's sample without its comma", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `" "scope":["read"]}`, refuse(grants.InvalidRequest)},
 		{"an unknown grant", `{"grant":"password"}`, refuse(grants.UnsupportedGrantType)},
+		{"a grant of RFC 7523, which the dialect never had", `{"grant":"urn:ietf:params:oauth:grant-type:jwt-bearer","assertion":"TOKEN"}`, refuse(grants.UnsupportedGrantType)},
+		{"the grant in other case", `{"grant":"Token_Exchange","subjectToken":"TOKEN"}`, refuse(grants.UnsupportedGrantType)},
+		{"the grant with a dash", `{"grant":"token-exchange","subjectToken":"TOKEN"}`, refuse(grants.UnsupportedGrantType)},
 		{"no grant", `{"subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
+		{"no token", `{"grant":"token_exchange"}`, refuse(grants.InvalidRequest)},
 	}
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
-			c.check(t, s.do("POST", dialectEndpoint, strings.ReplaceAll(c.body, "TOKEN", token), header("Content-Type", "application/json")))
+			body := strings.NewReplacer("TOKEN", token, "ISSUER", s.url).Replace(c.body)
+			c.check(t, s.do("POST", dialectEndpoint, body, header("Content-Type", "application/json")))
 		})
 	}
 	t.Run("a form", func(t *testing.T) {
-		form := url.Values{"grant": {"token_exchange"}, "subjectToken": {token}}
-		scopes(lockScope, otherLockScope)(t, s.post(dialectEndpoint, anonymous, form))
+		both(t, s.post(dialectEndpoint, anonymous, url.Values{"grant": {"token_exchange"}, "subjectToken": {token}}))
+		both(t, s.post(dialectEndpoint, anonymous, exchangeForm(token)))
+		scopes(lockScope)(t, s.post(dialectEndpoint, anonymous, url.Values{"grant": {"token_exchange"}, "subjectToken": {token}, "scope": {lockScope}}))
+		for _, form := range []url.Values{{"grant": {"token_exchange", "token_exchange"}, "subjectToken": {token}}, {"grant": {"token_exchange"}, "subjectToken": {token}, "subject_token": {token}}, {"grant": {"token_exchange"}, "subjectToken": {token}, "clientSecret": {"x"}}} {
+			s.post(dialectEndpoint, anonymous, form).mustRefuse(t, 400, grants.InvalidRequest, "")
+		}
 	})
 	t.Run("more than 64 KiB", func(t *testing.T) {
 		s.do("POST", dialectEndpoint, `{"x":"`+strings.Repeat("a", 64<<10)+`"}`, header("Content-Type", "application/json")).mustRefuse(t, 413, grants.InvalidRequest, "")
@@ -152,7 +209,7 @@ func TestNobodyTakesAnotherIntegratorsIssuer(t *testing.T) {
 		s := startServer(t, databaseURL, nil)
 		acme, thief := openClientless(t, s, "/jwks.json"), s.newParty("Thief")
 		token := thief.adminToken("integrator.admin")
-		claim := object{"issuer": acme.idp.issuer, "url": thief.idp.url("/jwks.json")}
+		claim := object{"issuer": acme.idp.issuer, "url": "https://thief.example/jwks.json"}
 		if a := s.adminAs(token, "POST", "/integrators/me/key-urls", claim).mustBeProblem(t, 409, "conflict"); !strings.Contains(a.text("detail"), "another integrator has registered this issuer") {
 			t.Errorf("does not say what is in the way: %s", a.body)
 		}
@@ -177,46 +234,5 @@ func TestClientlessRefusalsAreRecorded(t *testing.T) {
 	records, err := s.p.store.Exchanges(t.Context(), acme.id, page(5))
 	if err != nil || len(records) != 1 || records[0].Reason != string(grants.SignatureInvalid) {
 		t.Errorf("%+v %v", records, err)
-	}
-}
-
-// interface.md §6.
-func TestCORS(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
-	acme := openClientless(t, s, "/jwks.json")
-	app, _ := acme.newClient(object{"client_name": "app", "token_endpoint_auth_method": "none", "allowed_origins": []string{"https://app.example"}})
-	form := exchangeForm(guideToken(acme), "client_id", app)
-	cases := []struct {
-		rule   string
-		do     func(origin option) answer
-		origin string
-		want   string
-	}{
-		{"clientless, any origin", func(o option) answer { return s.post(tokenEndpoint, anonymous, exchangeForm(guideToken(acme)), o) }, "https://any.example", "*"},
-		{"a client, its origin", func(o option) answer { return s.post(tokenEndpoint, anonymous, form, o) }, "https://app.example", "https://app.example"},
-		{"a client, another origin", func(o option) answer { return s.post(tokenEndpoint, anonymous, form, o) }, "https://evil.example", ""},
-		{"an unknown client", func(o option) answer {
-			return s.post(tokenEndpoint, anonymous, exchangeForm("x", "client_id", "unknown"), o)
-		}, "https://app.example", ""},
-		{"introspection", func(o option) answer { return s.post(introspectEndpoint, anonymous, url.Values{"token": {"x"}}, o) }, "https://any.example", ""},
-		{"the admin API", func(o option) answer { return s.do("GET", "/admin/v1/integrators", "", o) }, "https://any.example", ""},
-		{"JWKS", func(o option) answer { return s.do("GET", "/.well-known/jwks.json", "", o) }, "https://any.example", "*"},
-		{"metadata", func(o option) answer { return s.do("GET", "/.well-known/oauth-authorization-server", "", o) }, "https://any.example", "*"},
-		{"a preflight", func(o option) answer {
-			return s.do("OPTIONS", tokenEndpoint, "", o, header("Access-Control-Request-Method", "POST")).mustBe(t, 204)
-		}, "https://any.example", "*"},
-		{"a preflight of the dialect", func(o option) answer {
-			return s.do("OPTIONS", dialectEndpoint, "", o, header("Access-Control-Request-Method", "POST")).mustBe(t, 204)
-		}, "https://any.example", "*"},
-		{"a preflight of JWKS", func(o option) answer { return s.do("OPTIONS", "/.well-known/jwks.json", "", o).mustBe(t, 204) }, "https://any.example", "*"},
-		{"a preflight of introspection", func(o option) answer { return s.do("OPTIONS", introspectEndpoint, "", o).mustBe(t, 405) }, "https://any.example", ""},
-	}
-	for _, c := range cases {
-		t.Run(c.rule, func(t *testing.T) {
-			a := c.do(header("Origin", c.origin))
-			if got := a.header.Get("Access-Control-Allow-Origin"); got != c.want || a.header.Get("Access-Control-Allow-Credentials") != "" {
-				t.Errorf("Access-Control-Allow-Origin %q, want %q", got, c.want)
-			}
-		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
@@ -81,30 +82,55 @@ func TestWhatACheckTakes(t *testing.T) {
 // SSRF-12: an integrator tries its own key URLs, a few times a minute, and
 // nobody else's.
 func TestChecksAreLimited(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
+	clock := &clock{}
+	s := startServerAt(t, clock.now, storagetest.SQLite(t), nil)
 	acme, other := s.newParty("Acme"), s.newParty("Other")
 	mine := acme.adminToken("integrator.admin")
-	body := object{"url": acme.idp.url("/jwks.json")}
-	for range 5 {
-		s.adminAs(mine, "POST", "/integrators/me/key-urls/check", body).mustBe(t, http.StatusOK)
+	refresh := "/integrators/me/key-urls/" + acme.keyURL + "/refresh"
+	for range 6 {
+		s.adminAs(mine, "POST", refresh, nil).mustBe(t, http.StatusOK)
 	}
-	s.adminAs(mine, "POST", "/integrators/me/key-urls/"+acme.keyURL+"/refresh", nil).mustBe(t, http.StatusOK)
-	for _, path := range []string{"check", acme.keyURL + "/refresh"} {
-		a := s.adminAs(mine, "POST", "/integrators/me/key-urls/"+path, body).mustBeProblem(t, http.StatusTooManyRequests, "too_many_requests")
-		if wait, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || wait < 1 || wait > 60 {
-			t.Errorf("Retry-After: %q", a.header.Get("Retry-After"))
+	for path, body := range map[string]any{refresh: nil, "/integrators/me/key-urls/check": object{"url": "https://idp.example/jwks.json"}} {
+		a := s.adminAs(mine, "POST", path, body).mustBeProblem(t, http.StatusTooManyRequests, "too_many_requests")
+		if wait, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || wait < 1 || wait > 60 || !strings.Contains(a.text("detail"), "6 a minute") {
+			t.Errorf("Retry-After %q: %s", a.header.Get("Retry-After"), a.body)
 		}
 	}
 	if n := acme.idp.fetches.Load(); n != 6 {
 		t.Errorf("%d fetches", n)
 	}
-	s.admin("POST", "/integrators/"+acme.id+"/key-urls/check", body).mustBe(t, http.StatusOK) // the operator's own
+	s.admin("POST", "/integrators/"+acme.id+"/key-urls/check", object{"url": acme.idp.url("/jwks.json")}).mustBe(t, http.StatusOK) // the operator's own
 	theirs := other.adminToken("integrator.admin")
-	s.adminAs(theirs, "POST", "/integrators/me/key-urls/check", body).mustBe(t, http.StatusOK)
-	for _, path := range []string{"/integrators/" + acme.id + "/key-urls/check", "/integrators/me/key-urls/" + acme.keyURL + "/refresh"} {
-		s.adminAs(theirs, "POST", path, body).mustBeProblem(t, http.StatusNotFound, "not_found")
+	s.adminAs(theirs, "POST", "/integrators/me/key-urls/"+other.keyURL+"/refresh", nil).mustBe(t, http.StatusOK)
+	for _, path := range []string{"/integrators/" + acme.id + "/key-urls/check", refresh} {
+		s.adminAs(theirs, "POST", path, object{"url": "https://idp.example/"}).mustBeProblem(t, http.StatusNotFound, "not_found")
 	}
-	s.admin("POST", "/integrators/nobody/key-urls/check", body).mustBeProblem(t, http.StatusNotFound, "not_found")
+	s.admin("POST", "/integrators/nobody/key-urls/check", object{"url": "https://idp.example/"}).mustBeProblem(t, http.StatusNotFound, "not_found")
+	clock.advance(10 * time.Second)
+	s.adminAs(mine, "POST", refresh, nil).mustBe(t, http.StatusOK)
+}
+
+// SSRF-14: networks that the operator allows are for key URLs that an operator
+// registers. What is there already may be kept and refreshed.
+func TestAllowedNetworksAreTheOperators(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	mine := acme.adminToken("integrator.admin")
+	private := acme.idp.url("/spki.pem")
+	for path, body := range map[string]object{
+		"/integrators/me/key-urls":       {"issuer": "https://new.example/", "url": private},
+		"/integrators/me/key-urls/check": {"url": private},
+		"/integrators/me/clients":        {"client_name": "x", "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": private},
+	} {
+		s.adminAs(mine, "POST", path, body).mustBeProblem(t, http.StatusUnprocessableEntity, "invalid")
+	}
+	path := "/integrators/me/key-urls/" + acme.keyURL
+	s.adminAs(mine, "PATCH", path, object{"url": private}).mustBeProblem(t, http.StatusUnprocessableEntity, "invalid")
+	if n := acme.idp.fetches.Load(); n != 0 {
+		t.Errorf("%d fetches", n)
+	}
+	s.adminAs(mine, "PATCH", path, object{"max_lifetime": 3600}).mustBe(t, http.StatusOK)
+	s.adminAs(mine, "POST", path+"/refresh", nil).mustBe(t, http.StatusOK)
 }
 
 // SSRF-01 to -04, -09, -14, -16: what may not be fetched cannot be registered,
@@ -121,7 +147,7 @@ func TestKeyURLsThatCannotBeRegistered(t *testing.T) {
 		"http://10.0.0.1/", "https://10.1.2.3/", "https://169.254.169.254/latest", "https://168.63.129.16/", "https://100.64.0.1/", "https://0.0.0.0/",
 		"https://[::1]/", "https://[::ffff:10.0.0.1]/", "https://[fd00:ec2::254]/", "https://[64:ff9b::a9fe:a9fe]/", "https://[2002:a00:1::]/", "https://[fe80::1%25lo]/",
 		"https://0x7f.1/", "https://2130706433/", "https://idp.example:0/", "https://idp.example:65536/",
-		s.url + "/.well-known/jwks.json", strings.ToUpper(s.url[:4]) + s.url[4:] + "/keys?x",
+		s.url + "/.well-known/jwks.json", strings.ToUpper(s.url[:4]) + s.url[4:] + "/keys?x", "https" + s.url[4:] + "/",
 	} {
 		for method, path := range map[string]string{"POST": "/integrators/me/key-urls", "PATCH": "/integrators/me/key-urls/" + acme.keyURL} {
 			body := object{"url": url}

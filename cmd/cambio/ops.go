@@ -35,15 +35,30 @@ func newMetrics(keyURLs func() map[string]int) *metrics {
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "cambio_build_info", Help: "Always 1."}, []string{"version"})
 	build.WithLabelValues(buildVersion()).Set(1)
-	for state := range keyURLs() {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "cambio_key_urls", Help: "Key URLs that somebody asked for within a day, by the state of their keys on this replica.",
-			ConstLabels: prometheus.Labels{"state": state},
-		}, func() float64 { return float64(keyURLs()[state]) }))
-	}
-	m.registry.MustRegister(m.requests, m.duration, build,
+	m.registry.MustRegister(m.requests, m.duration, build, newKeyURLStates(keyURLs),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// keyURLStates is a collector that counts once a scrape.
+type keyURLStates struct {
+	description *prometheus.Desc
+	count       func() map[string]int
+}
+
+func newKeyURLStates(count func() map[string]int) keyURLStates {
+	return keyURLStates{prometheus.NewDesc("cambio_key_urls",
+		"Key URLs that somebody asked for within a day, by the state of their keys on this replica.", []string{"state"}, nil), count}
+}
+
+// Describe implements prometheus.Collector.
+func (k keyURLStates) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- k.description }
+
+// Collect implements prometheus.Collector.
+func (k keyURLStates) Collect(collected chan<- prometheus.Metric) {
+	for state, n := range k.count() {
+		collected <- prometheus.MustNewConstMetric(k.description, prometheus.GaugeValue, float64(n), state)
+	}
 }
 
 func (m *metrics) observe(e handlers.Event) {

@@ -35,8 +35,7 @@ const (
 	drainTimeout      = 20 * time.Second
 	janitorInterval   = time.Minute
 	keyUsesInterval   = time.Minute
-	keyUsesKept       = 90 * 24 * time.Hour
-	clockTolerance    = time.Hour // before an expired revocation is forgotten
+	clockTolerance    = 25 * time.Hour // before what has expired is forgotten, by a clock that may be a day ahead
 )
 
 // program is a running server.
@@ -198,10 +197,12 @@ func (p *program) router() (http.Handler, error) {
 		Record:      record(p.exchanges),
 		JWKS:        p.ring.JWKS,
 		Algorithms:  p.ring.Algorithms,
+		Sign:        p.ring.Sign,
 		MaxLifetime: c.accessTokenTTL,
 		Now:         c.now,
 		Log:         p.log,
 		Observe:     p.metrics.observe,
+		Proxies:     c.trustedProxies,
 	}).Mount(router)
 	admin.New(admin.Config{
 		Store:            p.store,
@@ -233,13 +234,22 @@ func (p *program) run(router http.Handler) {
 	p.stop = stop
 	p.every(ctx, storage.PollInterval, "read the configuration", p.directory.Refresh)
 	p.every(ctx, signing.ReloadInterval, "read the signing keys", p.ring.Reload)
-	p.every(ctx, remote.RenewInterval, "renew the keys of key URLs", p.keys.Renew)
+	p.every(ctx, remote.RenewInterval, "renew the keys of key URLs", p.renewKeys)
 	p.every(ctx, keyUsesInterval, "note which keys were used", p.keys.SaveUses)
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
 	p.serve(p.public, closeAmbiguous(router))
 	if p.ops != nil {
 		p.serve(p.ops, p.opsHandler())
 	}
+}
+
+// renewKeys leaves alone what was deleted, moved or disabled.
+func (p *program) renewKeys(ctx context.Context) error {
+	snapshot, err := p.directory.Snapshot()
+	if err != nil {
+		return nil // said by whoever reads the configuration
+	}
+	return p.keys.Renew(ctx, snapshot.HasKeySource)
 }
 
 // closeAmbiguous ends the connection after a request with Transfer-Encoding:
@@ -288,9 +298,16 @@ func (p *program) every(ctx context.Context, interval time.Duration, what string
 // clean deletes what nobody can need any more, a little at a time.
 func (p *program) clean(ctx context.Context) error {
 	now := p.config.now()
-	_, err := p.store.PurgeRevoked(ctx, now.Add(-clockTolerance))
-	return errors.Join(err, p.store.PurgeConsumed(ctx, now.Add(-clockTolerance)), p.store.PurgeSubjectEpochs(ctx, now),
-		p.store.PurgeKeyUses(ctx, now.Add(-keyUsesKept)), p.store.DeleteSigningKeys(ctx, now.Add(-2*signing.Retain)))
+	purge := func(batch func(context.Context, time.Time) (int64, error)) error {
+		for ctx.Err() == nil {
+			if n, err := batch(ctx, now.Add(-clockTolerance)); err != nil || n == 0 {
+				return err
+			}
+		}
+		return nil
+	}
+	return errors.Join(purge(p.store.PurgeRevoked), purge(p.store.PurgeConsumed), p.store.PurgeSubjectEpochs(ctx, now),
+		p.store.DeleteSigningKeys(ctx, now.Add(-2*signing.Retain)))
 }
 
 // shutdown ends gracefully: not ready, no new connections, the requests under

@@ -39,6 +39,7 @@ func settings() []setting {
 		{"subject_audiences", "", false, "space-separated: aud values of subject tokens (default the issuer)"},
 		{"default_audience", "", false, "aud of issued tokens when none is requested (default the issuer)"},
 		{"key_url_allow", "", false, "comma-separated CIDRs in which key URLs may be private and http"},
+		{"trusted_proxies", "", false, "comma-separated CIDRs of proxies whose X-Forwarded-For is believed"},
 		{"signing_alg", "ES256", false, "ES256, RS256 or EdDSA"},
 		{"access_token_ttl", "1h", false, "ceiling of an issued token's life"},
 		{"exchange_log", "durable", false, "durable, async or off"},
@@ -159,7 +160,7 @@ func value(k *koanf.Koanf, s setting) (string, error) {
 		for _, part := range v {
 			parts = append(parts, fmt.Sprint(part))
 		}
-		if s.key == "key_url_allow" {
+		if s.key == "key_url_allow" || s.key == "trusted_proxies" {
 			return strings.Join(parts, ","), nil
 		}
 		return strings.Join(parts, " "), nil

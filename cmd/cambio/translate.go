@@ -112,7 +112,7 @@ const maxStaticKeys = 10_000
 // clientKeys gives the keys that a client registered, or those behind its URL.
 func (d *directory) clientKeys(c *registry.Client) *clientassertion.Keys {
 	if c.JWKSURI != "" {
-		return &clientassertion.Keys{Source: d.keys, Ref: assertion.KeyRef{IntegratorID: c.IntegratorID, URL: c.JWKSURI, Format: remote.FormatJWKS}}
+		return &clientassertion.Keys{Source: d.keys, Ref: assertion.KeyRef(c.KeySource())}
 	}
 	ref := assertion.KeyRef{IntegratorID: c.IntegratorID, URL: "the client's jwks"}
 	if parsed, ok := d.static.Load(c.JWKS); ok {
@@ -217,8 +217,8 @@ func (k adminKeys) CheckKeys(jwks []byte) error {
 }
 
 // Check implements admin.Keys.
-func (k adminKeys) Check(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error) {
-	document, err := k.Source.Check(ctx, assertion.KeyRef(source))
+func (k adminKeys) Check(ctx context.Context, source registry.KeySource, trusted bool) (*registry.KeyDocument, error) {
+	document, err := k.Source.Check(ctx, assertion.KeyRef(source), trusted)
 	return document, keysError(err)
 }
 

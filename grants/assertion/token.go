@@ -50,6 +50,13 @@ func Parse(raw string) (*Token, *grants.Refusal) {
 	return token, nil
 }
 
+// ClaimedSubject gives sub before anything is verified; empty unless it is a
+// string.
+func (t *Token) ClaimedSubject() string {
+	subject, _ := t.signed.Members.Text("sub")
+	return subject
+}
+
 // typIDJAG is the typ of draft-ietf-oauth-identity-assertion-authz-grant §3.
 const typIDJAG = "oauth-id-jag+jwt"
 

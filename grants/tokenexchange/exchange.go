@@ -71,6 +71,11 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision)
 		return refusal
 	}
 	decision.IntegratorID = policies[0].IntegratorID // whom a refusal concerns, too
+	if r.Admit != nil {
+		if refusal := r.Admit(Claimed{decision.IntegratorID, token.Issuer, token.ClaimedSubject()}); refusal != nil {
+			return refusal
+		}
+	}
 	policy, claims, refusal := x.verify(ctx, token, policies, r)
 	if refusal != nil {
 		return refusal
@@ -170,8 +175,15 @@ func (x *Exchanger) policies(ctx context.Context, client *grants.Client, token *
 	case policies[0].IntegratorDisabled:
 		return nil, refuseDisabled()
 	}
-	// Each may cost a fetch.
-	return policies[:min(len(policies), MaxKeyURLs)], nil
+	policies = policies[:min(len(policies), MaxKeyURLs)] // each may cost a fetch
+	// Whoever sends a token must not choose the key URL that lets it be used
+	// again.
+	if slices.ContainsFunc(policies, func(p Policy) bool { return p.SingleUse }) {
+		for i := range policies {
+			policies[i].SingleUse = true
+		}
+	}
+	return policies, nil
 }
 
 func refuseDisabled() *grants.Refusal {

@@ -50,6 +50,22 @@ func TestATokenIsExchangedOnceWhereThePolicySaysSo(t *testing.T) {
 	refused(t, d, err, grants.InvalidRequest, grants.ClaimMissing, "jti")
 }
 
+// Of several key URLs of one issuer, one that says so speaks for all: the
+// sender could choose another.
+func TestSingleUseHoldsForTheIssuer(t *testing.T) {
+	u := &used{}
+	w := singleUseWorld(u)
+	second := w.policies[0]
+	second.SingleUse, second.AllowIDToken = false, true
+	w.policies = append(w.policies, second)
+	r := request(soundClaims().with("jti", "j1").signedBy(acmeKey()))
+	d, err := w.exchange(r)
+	accepted(t, d, err)
+	r.SubjectTokenType = grants.TokenTypeIDToken
+	d, err = w.exchange(r)
+	refused(t, d, err, grants.InvalidRequest, grants.Replayed, "")
+}
+
 func TestWithoutThePolicyNothingIsUsedUp(t *testing.T) {
 	w, u := newWorld(), &used{}
 	w.replays = u

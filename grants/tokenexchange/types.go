@@ -25,6 +25,16 @@ type Request struct {
 	// §2.1) and not to be exchanged: it may be an identity assertion, and a
 	// refusal of it is invalid_grant.
 	Assertion bool
+	// Admit is asked before anything is done that costs: keys and signatures.
+	// Nil admits everybody.
+	Admit func(Claimed) *grants.Refusal
+}
+
+// Claimed is whose a token says it is. Nobody has verified that yet.
+type Claimed struct {
+	IntegratorID string // whose key URL would judge it
+	Issuer       string
+	Subject      string
 }
 
 // Policy is the trust of one integrator in one issuer, with what it entitles to.

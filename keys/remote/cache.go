@@ -58,7 +58,8 @@ type Source struct {
 	log     *slog.Logger
 	memory  Memory // may be nil
 	fetcher *fetcher
-	get     func(ctx context.Context, url string) ([]byte, error)
+	public  *fetcher // without the networks that the operator allows
+	get     getter
 	places  *places
 	renewal chan struct{} // holds one for each fetch in the background
 
@@ -74,10 +75,13 @@ type Source struct {
 
 var _ assertion.Keys = (*Source)(nil)
 
+type getter func(ctx context.Context, url string) ([]byte, error)
+
 // New makes a Source, which has to be closed.
 func New(config Config) *Source {
 	s := &Source{
 		now: config.Now, log: config.Log, memory: config.Memory, fetcher: newFetcher(config),
+		public: newFetcher(Config{RootCAs: config.RootCAs, LookupNetIP: config.LookupNetIP}),
 		places: newPlaces(), renewal: make(chan struct{}, maxRenewals), entries: map[assertion.KeyRef]*entry{},
 	}
 	s.get = s.fetcher.get
@@ -100,6 +104,13 @@ func (s *Source) CheckURL(raw string) error {
 	return err
 }
 
+// CheckPublicURL is CheckURL for those who may not use the networks that the
+// operator allows.
+func (s *Source) CheckPublicURL(raw string) error {
+	_, err := s.public.guard.check(raw)
+	return err
+}
+
 // Find implements assertion.Keys. An error is a *FetchError or that of ctx. The
 // answer is shared and must not be changed.
 func (s *Source) Find(ctx context.Context, query assertion.KeyQuery) ([]assertion.Key, error) {
@@ -119,16 +130,11 @@ func (s *Source) Find(ctx context.Context, query assertion.KeyQuery) ([]assertio
 		}
 		e.mu.Unlock()
 		select {
-		case <-flight.done:
+		case <-flight.done: // which may have looked for less, or brought what no longer counts
+			now = s.now()
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return e.lastResort(query, s.now(), ctx.Err())
 		}
-		now = s.now()
-		if flight.query.Epoch >= query.Epoch {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			return e.answer(query, now)
-		} // else that one brought what no longer counts
 	}
 }
 
@@ -159,6 +165,8 @@ func (s *Source) start(ctx context.Context, e *entry, query assertion.KeyQuery) 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 	stop := context.AfterFunc(s.ctx, cancel)
+	// Key URLs may share a source, and the older one must not fetch in vain.
+	query.Epoch = max(query.Epoch, e.epoch)
 	f := &flight{query: query, done: make(chan struct{})}
 	e.flight, e.tried = f, max(e.tried, query.Epoch)
 	s.flights.Go(func() {
@@ -174,66 +182,70 @@ func (s *Source) start(ctx context.Context, e *entry, query assertion.KeyQuery) 
 // replaces what the entry had. Keys that are gone from the document are gone
 // here: nothing is ever merged (CVE-2025-22149).
 func (s *Source) fly(ctx context.Context, e *entry, f *flight) {
-	saved := s.recall(ctx, f.query.Ref)
-	if s.adopt(e, f, saved) {
+	defer s.crash(e, f)
+	saved, enough := s.adopt(ctx, e, f)
+	if enough {
 		return
 	}
-	document, failure := s.load(ctx, f.query.Ref)
+	fetched, keys, failure := s.load(ctx, f.query, s.get)
 	now := s.now()
-	var fetched *registry.KeyDocument
 	if failure == nil {
-		fetched = describe(document, f.query, now)
-	}
-	e.mu.Lock()
-	if fetched != nil {
-		inherit(fetched, latest(saved, e.document))
-		e.succeed(fetched, document.Keys, now)
-	} else {
-		e.fail(failure, now)
-	}
-	usable := e.usable(now)
-	note := fetched == nil && e.worthNoting(failure, now)
-	e.land(f)
-	e.mu.Unlock()
-
-	if fetched != nil {
+		e.arrive(f, fetched, keys, saved, now)
 		s.remember(ctx, fetched)
 		return
 	}
+	usable, note := e.failToArrive(f, failure, now)
 	s.log.Warn("keys cannot be fetched", "integrator", f.query.Ref.IntegratorID, "key_url", withoutQuery(f.query.Ref.URL),
-		"word", failure.Word, "cause", failure.cause, "keys_in_memory", usable)
+		"word", failure.Word, "cause", briefly(failure.cause), "keys_in_memory", usable)
 	if note {
 		s.rememberFailure(ctx, f.query.Ref, failure, now)
 	}
 }
 
-// load fetches and parses. It runs outside of every request, where a panic of
-// a parser would end the process (CVE-2026-42576).
-func (s *Source) load(ctx context.Context, ref assertion.KeyRef) (document *Document, failure *FetchError) {
+// crash ends a flight that panicked: it runs outside of every request, where a
+// panic would end the process (CVE-2026-42576).
+func (s *Source) crash(e *entry, f *flight) {
+	if recover() == nil { // whose value may quote a document
+		return
+	}
+	s.log.Error("panic while keys were fetched", "integrator", f.query.Ref.IntegratorID, "stack", string(debug.Stack()))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flight == f {
+		e.fail(failed(WordContent, nil), s.now())
+		e.land(f)
+	}
+}
+
+// load fetches, parses and describes.
+func (s *Source) load(ctx context.Context, query assertion.KeyQuery, get getter) (fetched *registry.KeyDocument, keys []assertion.Key, failure *FetchError) {
 	defer func() {
-		if recover() != nil { // whose value may quote the document
+		if recover() != nil { // likewise, and Refresh and Check want an answer
 			failure = failed(WordContent, fmt.Errorf("panic: %s", debug.Stack()))
 		}
 	}()
-	leave, err := s.places.enter(ctx, ref.IntegratorID)
+	leave, err := s.places.enter(ctx, query.Ref.IntegratorID)
 	if err != nil {
-		return nil, failed(WordTimeout, err)
+		return nil, nil, failed(WordTimeout, err)
 	}
 	defer leave()
-	data, err := s.get(ctx, ref.URL)
+	// As of its beginning: one that began later knows better, whichever ends
+	// first.
+	began := s.now()
+	data, err := get(ctx, query.Ref.URL)
 	if err != nil {
 		var known *FetchError
 		if !errors.As(err, &known) {
 			known = failed(WordUnreachable, err)
 		}
-		return nil, known
+		return nil, nil, known
 	}
-	document, err = parse(data, ref.Format, s.now())
+	document, err := parse(data, query.Ref.Format, began)
 	if err != nil {
-		return nil, failed(documentWord(err), fmt.Errorf("key document: %w", err))
+		return nil, nil, failed(documentWord(err), fmt.Errorf("key document: %w", err))
 	}
-	document.warnOfPlace(ref.URL)
-	return document, nil
+	document.warnOfPlace(query.Ref.URL)
+	return describe(document, query, began), document.Keys, nil
 }
 
 // documentWord tells an owner of a document apart what it has to mend.
@@ -258,4 +270,14 @@ func withoutQuery(raw string) string {
 	}
 	u.RawQuery, u.User = "", nil
 	return u.String()
+}
+
+// briefly cuts what a cause says: a certificate can name thousands of hosts.
+func briefly(cause error) string {
+	const limit = 2048
+	if cause == nil {
+		return ""
+	}
+	text := cause.Error()
+	return text[:min(len(text), limit)]
 }

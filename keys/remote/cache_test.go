@@ -20,8 +20,9 @@ import (
 // bubble, where time passes only in time.Sleep.
 type keyURL struct {
 	*Source
-	t       *testing.T
-	fetches *atomic.Int32
+	t        *testing.T
+	fetches  *atomic.Int32
+	unwanted bool // the key URL was deleted
 
 	mu   sync.Mutex
 	data []byte
@@ -216,7 +217,8 @@ func TestABrokenDocumentLeavesTheKeysAlone(t *testing.T) {
 			u.find(q("a"), "a", 1)
 			u.publish([]byte(data))
 			time.Sleep(RefetchAfter)
-			u.find(renew("a"), "a", 2)
+			u.find(q("b"), "!"+map[bool]string{true: WordPrivateKey, false: WordContent}[strings.Contains(data, `"d"`)], 2)
+			u.find(q("a"), "a", 2)
 		})
 	}
 }

@@ -86,6 +86,11 @@ func (e *entry) usable(now time.Time) bool {
 	return !e.fetched.IsZero() && now.Sub(e.fetched) < StaleFor
 }
 
+// forgotten tells whether nobody has asked for a day.
+func (e *entry) forgotten(now time.Time) bool {
+	return now.Sub(time.Unix(0, e.used.Load())) >= forgetAfter
+}
+
 // counts tells whether what is in memory may answer: not too old, and not
 // fetched before the integrator asked for it to be fetched anew.
 func (e *entry) counts(epoch int64, now time.Time) bool {
@@ -120,15 +125,27 @@ func (e *entry) answer(query assertion.KeyQuery, now time.Time) ([]assertion.Key
 		return nil, e.failure
 	}
 	found := e.keys.find(query.KeyID)
-	if len(found) == 0 && e.failure != nil { // perhaps published meanwhile, where we cannot see it
+	if e.failure != nil && (len(found) == 0 || query.Renew) { // perhaps published meanwhile, where we cannot see it
 		return nil, e.failure
 	}
 	return found, nil
 }
 
-// succeed replaces what there was, unless that belongs to a newer epoch.
+// lastResort answers whoever can wait no longer: with keys that outlive an
+// outage, if they are what was asked for.
+func (e *entry) lastResort(query assertion.KeyQuery, now time.Time, waited error) ([]assertion.Key, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if found := e.keys.find(query.KeyID); len(found) > 0 && !query.Renew && e.counts(query.Epoch, now) {
+		return found, nil
+	}
+	return nil, waited
+}
+
+// succeed replaces what there was, unless that belongs to a newer epoch or to a
+// fetch that began later.
 func (e *entry) succeed(document *registry.KeyDocument, keys []assertion.Key, now time.Time) {
-	if document.Epoch < e.epoch {
+	if document.Epoch < e.epoch || document.Epoch == e.epoch && document.FetchedAt.Before(e.fetched) {
 		return
 	}
 	e.keys = newKeySet(keys, document.Keys, e.keys)
@@ -144,7 +161,7 @@ func (e *entry) succeed(document *registry.KeyDocument, keys []assertion.Key, no
 
 func (e *entry) fail(failure *FetchError, now time.Time) {
 	pause := coldRetryAfter
-	if e.usable(now) {
+	if e.counts(e.tried, now) {
 		pause = RefetchAfter
 	}
 	e.failure, e.failed = failure, now
@@ -158,6 +175,25 @@ func (e *entry) worthNoting(failure *FetchError, now time.Time) bool {
 	}
 	e.word, e.noted = failure.Word, now
 	return true
+}
+
+// arrive ends a flight that brought a document.
+func (e *entry) arrive(f *flight, fetched *registry.KeyDocument, keys []assertion.Key, saved *registry.KeyDocument, now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	inherit(fetched, latest(saved, e.document))
+	e.succeed(fetched, keys, now)
+	e.land(f)
+}
+
+// failToArrive ends a flight that brought none. It tells whether there are keys
+// all the same, and whether the memory should hear of it.
+func (e *entry) failToArrive(f *flight, failure *FetchError, now time.Time) (usable, note bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fail(failure, now)
+	e.land(f)
+	return e.usable(now), e.worthNoting(failure, now)
 }
 
 // land ends a flight.
@@ -199,7 +235,7 @@ func (s *Source) sweep() {
 	}
 	s.swept = now
 	for ref, e := range s.entries {
-		if now.Sub(time.Unix(0, e.used.Load())) >= forgetAfter {
+		if e.forgotten(now) {
 			delete(s.entries, ref)
 		}
 	}

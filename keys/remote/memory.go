@@ -26,7 +26,10 @@ type Memory interface {
 	SaveKeyDocument(ctx context.Context, d *registry.KeyDocument) error
 	// KeyFetchFailed notes that the last fetch failed.
 	KeyFetchFailed(ctx context.Context, source registry.KeySource, word string, at time.Time) error
-	// PublishKeyDocument keeps a document and begins a new epoch with it.
+	// KeysEpoch gives the present epoch of a key source, or ErrNotFound.
+	KeysEpoch(ctx context.Context, source registry.KeySource) (int64, error)
+	// PublishKeyDocument keeps a document and begins a new epoch with it,
+	// unless that of the document is no longer the present one: ErrStale.
 	PublishKeyDocument(ctx context.Context, d *registry.KeyDocument) (epoch int64, err error)
 	// KeysUsed keeps when keys were last used.
 	KeysUsed(ctx context.Context, uses []registry.KeyUse) error
@@ -37,7 +40,7 @@ const (
 	rememberTimeout = 5 * time.Second
 	clockTolerance  = time.Minute
 	maxRemoved      = 16 // keys that are gone and still shown
-	maxUsesAtOnce   = 256
+	maxUsesAtOnce   = 64
 )
 
 // recall asks the memory, which may know what another replica fetched, or this
@@ -61,16 +64,30 @@ func (s *Source) recall(ctx context.Context, ref assertion.KeyRef) *registry.Key
 // adopt takes what the memory has if it is newer than what the entry has, and
 // tells whether that ends the flight. Keys that may only bridge an outage do
 // not.
-func (s *Source) adopt(e *entry, f *flight, saved *registry.KeyDocument) (enough bool) {
+func (s *Source) adopt(ctx context.Context, e *entry, f *flight) (saved *registry.KeyDocument, enough bool) {
+	saved = s.recall(ctx, f.query.Ref)
 	if saved == nil || saved.FetchedAt.IsZero() || saved.Epoch < f.query.Epoch {
-		return false
+		return saved, false
 	}
 	now := s.now()
+	if saved.FetchedAt.After(now.Add(clockTolerance)) {
+		// Another replica's clock is wrong. The 24 hours count from here on,
+		// for everybody.
+		mended := *saved
+		mended.FetchedAt = now
+		saved = &mended
+		defer s.remember(ctx, saved)
+		return saved, s.takeOver(e, f, saved, now, false)
+	}
+	return saved, s.takeOver(e, f, saved, now, true)
+}
+
+// takeOver gives an entry what the memory has. Only what is sound can be enough.
+func (s *Source) takeOver(e *entry, f *flight, saved *registry.KeyDocument, now time.Time, sound bool) (enough bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	newer := saved.Epoch > e.epoch || saved.Epoch == e.epoch && saved.FetchedAt.After(e.fetched)
-	unreal := saved.FetchedAt.After(now.Add(clockTolerance)) // another replica's clock is wrong
-	if !newer || now.Sub(saved.FetchedAt) >= StaleFor || unreal && e.usable(now) {
+	if !newer || now.Sub(saved.FetchedAt) >= StaleFor || !sound && e.usable(now) {
 		return false
 	}
 	failure, failedAt := e.failure, e.failed
@@ -80,12 +97,15 @@ func (s *Source) adopt(e *entry, f *flight, saved *registry.KeyDocument) (enough
 	if f.query.Renew || len(e.keys.find(f.query.KeyID)) == 0 {
 		enough = age < RefetchAfter
 	}
-	if enough = enough && !unreal; enough {
+	if enough = enough && sound; enough {
 		e.land(f)
 		return true
 	}
-	if failure != nil && !saved.FetchedAt.After(failedAt) { // ours is the later news
-		e.failure = failure
+	switch {
+	case failure != nil && !saved.FetchedAt.After(failedAt): // ours is the later news
+		e.failure, e.failed = failure, failedAt
+	case !saved.FailingSince.IsZero(): // an outage that others know of: nobody else waits for it
+		e.failure, e.failed = failed(saved.Failure, nil), saved.FailedAt
 	}
 	return false
 }

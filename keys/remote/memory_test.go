@@ -284,12 +284,12 @@ func TestTheMemoryIsNotFilledWithOneFailure(t *testing.T) {
 
 func TestCheckKeepsNothing(t *testing.T) {
 	withMemory(t, named("a"), func(t *testing.T, u *keyURL, m *memory) {
-		d := must(u.Check(t.Context(), q("").Ref))
+		d := must(u.Check(t.Context(), q("").Ref, true))
 		if len(d.Keys) != 1 || d.FoundFormat != FormatJWKS || len(m.documents) != 0 || len(u.entries) != 0 {
 			t.Errorf("got %+v, kept %v", d, m.documents)
 		}
 		u.breakDown()
-		_, err := u.Check(t.Context(), q("").Ref)
+		_, err := u.Check(t.Context(), q("").Ref, true)
 		wantWord(t, err, WordUnreachable)
 		if len(m.failures) != 0 {
 			t.Error("nor a failure")

@@ -12,13 +12,15 @@ import (
 // RenewInterval is how often Renew wants to be called.
 const RenewInterval = 5 * time.Second
 
-// Renew fetches in the background what will soon be stale and was asked for
-// within a day, a bounded number at a time, so that no token has to wait.
-func (s *Source) Renew(ctx context.Context) error {
+// Renew fetches in the background what will soon be stale, is still wanted and
+// was asked for within a day, a bounded number at a time, so that no token has
+// to wait.
+func (s *Source) Renew(ctx context.Context, wanted func(registry.KeySource) bool) error {
 	now := s.now()
+	s.sweep()
 	started := map[string]int{}
 	for ref, e := range s.snapshot() {
-		if now.Sub(time.Unix(0, e.used.Load())) >= forgetAfter {
+		if e.forgotten(now) || !wanted(registry.KeySource(ref)) {
 			continue
 		}
 		if started[ref.IntegratorID]+s.places.taken(ref.IntegratorID) >= maxRenewalsPerIntegrator {
@@ -63,21 +65,28 @@ func (s *Source) snapshot() map[assertion.KeyRef]*entry {
 // Refresh fetches now, whatever is known, and makes the outcome the only one
 // that counts, here at once and on every replica as soon as it knows of the
 // new epoch. When the fetch fails everything stays as it was; the error is
-// then a *FetchError.
+// then a *FetchError. ErrStale: another refresh ended meanwhile, and may have
+// seen more.
 func (s *Source) Refresh(ctx context.Context, ref assertion.KeyRef) (*registry.KeyDocument, error) {
-	document, failure := s.load(ctx, ref)
-	now := s.now()
+	e := s.entry(ref, s.now())
+	query := assertion.KeyQuery{Ref: ref}
+	if s.memory != nil {
+		epoch, err := s.memory.KeysEpoch(ctx, registry.KeySource(ref))
+		if err != nil {
+			return nil, err
+		}
+		query.Epoch = epoch
+	}
+	fetched, keys, failure := s.load(ctx, query, s.get)
 	switch {
 	case ctx.Err() != nil: // whoever asked has gone away, which is no fault of the key URL
 		return nil, ctx.Err()
 	case failure != nil:
-		s.rememberFailure(ctx, ref, failure, now)
+		s.rememberFailure(ctx, ref, failure, s.now())
 		return nil, failure
 	}
 	saved := s.recall(ctx, ref)
-	e := s.entry(ref, now)
 	e.mu.Lock()
-	fetched := describe(document, assertion.KeyQuery{Ref: ref, Epoch: e.epoch}, now)
 	inherit(fetched, latest(saved, e.document))
 	e.mu.Unlock()
 	if s.memory != nil {
@@ -89,17 +98,22 @@ func (s *Source) Refresh(ctx context.Context, ref assertion.KeyRef) (*registry.K
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.succeed(fetched, document.Keys, s.now())
+	e.succeed(fetched, keys, s.now())
 	return fetched, nil
 }
 
-// Check fetches now and keeps nothing. The error is a *FetchError.
-func (s *Source) Check(ctx context.Context, ref assertion.KeyRef) (*registry.KeyDocument, error) {
-	document, failure := s.load(ctx, ref)
+// Check fetches now and keeps nothing. Who is not trusted cannot reach the
+// networks that the operator allows. The error is a *FetchError.
+func (s *Source) Check(ctx context.Context, ref assertion.KeyRef, trusted bool) (*registry.KeyDocument, error) {
+	get := s.get
+	if !trusted {
+		get = s.public.get
+	}
+	fetched, _, failure := s.load(ctx, assertion.KeyQuery{Ref: ref}, get)
 	if failure != nil {
 		return nil, failure
 	}
-	return describe(document, assertion.KeyQuery{Ref: ref}, s.now()), nil
+	return fetched, nil
 }
 
 // States of key URLs, for the metrics.
@@ -115,6 +129,9 @@ func (s *Source) States() map[string]int {
 	now := s.now()
 	states := map[string]int{StateFresh: 0, StateStale: 0, StateFailing: 0, StateDown: 0}
 	for _, e := range s.snapshot() {
+		if e.forgotten(now) {
+			continue
+		}
 		e.mu.Lock()
 		switch {
 		case !e.usable(now):

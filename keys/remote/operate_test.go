@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/cambio-oauth/cambio/grants/assertion"
+	"github.com/cambio-oauth/cambio/registry"
 )
 
 func (u *keyURL) renewAll() {
 	u.t.Helper()
-	if err := u.Renew(u.t.Context()); err != nil {
+	if err := u.Renew(u.t.Context(), func(registry.KeySource) bool { return !u.unwanted }); err != nil {
 		u.t.Fatal(err)
 	}
 	synctest.Wait()
@@ -58,6 +59,23 @@ func TestRenewRetriesThroughAnOutage(t *testing.T) {
 		n := u.fetches.Load()
 		u.renewAll()
 		u.find(q("b"), "b", n+1)
+	})
+}
+
+func TestRenewLeavesAloneWhatIsGone(t *testing.T) {
+	inBubble(t, named("a"), func(t *testing.T, u *keyURL) {
+		u.find(q("a"), "a", 1)
+		time.Sleep(renewAfter + renewSpread)
+		u.unwanted = true
+		u.renewAll()
+		if n := u.fetches.Load(); n != 1 {
+			t.Errorf("%d fetches of a key URL that was deleted", n)
+		}
+		time.Sleep(forgetAfter)
+		u.renewAll()
+		if len(u.entries) != 0 || u.States()[StateDown] != 0 {
+			t.Errorf("it is still in memory: %v", u.States())
+		}
 	})
 }
 
@@ -195,7 +213,9 @@ func TestStates(t *testing.T) {
 		u.breakDown()
 		u.find(q("a"), "a", 2)
 		states(0, 0, 1, 0)
-		time.Sleep(StaleFor)
+		time.Sleep(StaleFor - FreshFor)
 		states(0, 0, 0, 1)
+		time.Sleep(FreshFor)
+		states(0, 0, 0, 0) // nobody has asked for a day
 	})
 }

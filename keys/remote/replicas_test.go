@@ -45,7 +45,9 @@ func (m *memory) SaveKeyDocument(_ context.Context, d *registry.KeyDocument) err
 	if m.down {
 		return errDown
 	}
-	if m.documents[d.Source].Epoch <= d.Epoch {
+	there := m.documents[d.Source]
+	wrong := there.FetchedAt.After(time.Now().Add(clockTolerance))
+	if there.Epoch < d.Epoch || there.Epoch == d.Epoch && (wrong || !there.FetchedAt.After(d.FetchedAt)) {
 		m.documents[d.Source] = *d
 	}
 	return nil
@@ -58,8 +60,18 @@ func (m *memory) KeyFetchFailed(_ context.Context, _ registry.KeySource, word st
 	return nil
 }
 
+func (m *memory) KeysEpoch(context.Context, registry.KeySource) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.epoch, nil
+}
+
 func (m *memory) PublishKeyDocument(ctx context.Context, d *registry.KeyDocument) (int64, error) {
 	m.mu.Lock()
+	if m.epoch != d.Epoch {
+		defer m.mu.Unlock()
+		return 0, registry.ErrStale
+	}
 	m.epoch++
 	published := *d
 	published.Epoch = m.epoch

@@ -70,9 +70,9 @@ func testClosed(t *testing.T, s *storage.Store) {
 		"KeysUsed": func(ctx context.Context) error {
 			return s.KeysUsed(ctx, []registry.KeyUse{{Source: k.Source(), Thumbprint: "x"}})
 		},
-		"PurgeKeyUses":  func(ctx context.Context) error { return s.PurgeKeyUses(ctx, time.Now()) },
+		"KeysEpoch":     func(ctx context.Context) error { return second(s.KeysEpoch(ctx, k.Source())) },
 		"Consume":       func(ctx context.Context) error { return second(s.Consume(ctx, "x", "y", "z", time.Now())) },
-		"PurgeConsumed": func(ctx context.Context) error { return s.PurgeConsumed(ctx, time.Now()) },
+		"PurgeConsumed": func(ctx context.Context) error { return second(s.PurgeConsumed(ctx, time.Now())) },
 		"TokenState": func(ctx context.Context) error {
 			return second(s.TokenState(ctx, storage.TokenQuery{ID: "jti", IntegratorID: "x", ClientID: "y"}))
 		},

@@ -2,7 +2,10 @@ package storagetest
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +25,8 @@ func keyRules() map[string]func(*testing.T, *storage.Store) {
 		"keys of a key URL that is gone are gone":        testOrphanedKeys,
 		"keys are not saved for a key URL that is none":  testKeysOfNobody,
 		"the latest use of a key stays":                  testKeyUses,
+		"uses noted at once do not wait for each other":  testKeyUsesAtOnce,
+		"the fetch that began later stays":               testLaterFetch,
 		"a subject token is used up once":                testConsume,
 		"a subject token is used up once, by many":       testConsumeAtOnce,
 		"used subject tokens are forgotten when expired": testPurgeConsumed,
@@ -131,8 +136,15 @@ func testPublishKeys(t *testing.T, store *storage.Store) {
 	directory, err := storage.NewDirectory(t.Context(), store)
 	ok(t, err)
 	d := document(source, 0, time.Now())
+	d.Epoch = k.KeysEpoch
 	epoch, err := store.PublishKeyDocument(t.Context(), d)
 	ok(t, err)
+	if _, err := store.PublishKeyDocument(t.Context(), d); !errors.Is(err, registry.ErrStale) {
+		t.Errorf("a fetch that began before the last refresh is published: %v", err)
+	}
+	if present, err := store.KeysEpoch(t.Context(), source); err != nil || present != epoch {
+		t.Errorf("the epoch is %d (%v), want %d", present, err, epoch)
+	}
 	if epoch <= k.KeysEpoch || k.KeysEpoch == 0 {
 		t.Fatalf("epoch %d after %d", epoch, k.KeysEpoch)
 	}
@@ -148,6 +160,9 @@ func testPublishKeys(t *testing.T, store *storage.Store) {
 	source.URL += "x"
 	if _, err := store.PublishKeyDocument(t.Context(), document(source, 0, time.Now())); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("keys of no key URL: %v", err)
+	}
+	if _, err := store.KeysEpoch(t.Context(), source); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("the epoch of no key URL: %v", err)
 	}
 }
 
@@ -225,8 +240,52 @@ func testKeyUses(t *testing.T, store *storage.Store) {
 		}
 	}
 	want(9, 6)
-	ok(t, store.PurgeKeyUses(t.Context(), time.UnixMicro(7)))
+	d := document(source, 1, time.Now())
+	d.Keys = d.Keys[:1]
+	ok(t, store.SaveKeyDocument(t.Context(), d)) // what is no longer shown was never used
+	ok(t, store.SaveKeyDocument(t.Context(), document(source, 1, time.Now())))
 	want(9, 0)
+}
+
+// Two replicas note the uses of the same keys, each in an order of its own.
+func testKeyUsesAtOnce(t *testing.T, store *storage.Store) {
+	_, source := keySource(t, store)
+	var uses []registry.KeyUse
+	for n := range 50 {
+		uses = append(uses, registry.KeyUse{Source: source, Thumbprint: fmt.Sprint(n), At: time.Now()})
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		shuffled := slices.Clone(uses)
+		rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		all.Go(func() {
+			for range 5 {
+				if err := store.KeysUsed(t.Context(), shuffled); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// The fetch that began later stays, whichever is saved last; one whose stamp
+// is of a wrong clock does not.
+func testLaterFetch(t *testing.T, store *storage.Store) {
+	_, source := keySource(t, store)
+	now := time.Now().Truncate(time.Microsecond)
+	saved := func(at, want time.Time) {
+		t.Helper()
+		ok(t, store.SaveKeyDocument(t.Context(), document(source, 1, at)))
+		if got := savedDocument(t, store, source); !got.FetchedAt.Equal(want) {
+			t.Errorf("saved %v, there is %v, want %v", at, got.FetchedAt, want)
+		}
+	}
+	saved(now, now)
+	saved(now.Add(-time.Second), now)
+	saved(now.Add(time.Second), now.Add(time.Second))
+	saved(now.Add(24*time.Hour), now.Add(24*time.Hour))
+	saved(now.Add(2*time.Second), now.Add(2*time.Second))
 }
 
 func testConsume(t *testing.T, store *storage.Store) {
@@ -273,7 +332,9 @@ func testPurgeConsumed(t *testing.T, store *storage.Store) {
 		_, err := store.Consume(t.Context(), "a", "i", id, expires)
 		ok(t, err)
 	}
-	ok(t, store.PurgeConsumed(t.Context(), now))
+	if n, err := store.PurgeConsumed(t.Context(), now); err != nil || n != 1 {
+		t.Errorf("purged %d (%v)", n, err)
+	}
 	for id, want := range map[string]bool{"old": true, "live": false} {
 		if first, err := store.Consume(t.Context(), "a", "i", id, now); err != nil || first != want {
 			t.Errorf("%s: first is %v (%v)", id, first, err)
