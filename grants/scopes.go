@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -38,14 +39,21 @@ func CheckGranted(scopes []string) *Refusal {
 
 // Targets decides the audience of the token to issue. Both audience (RFC 8693)
 // and resource (RFC 8707) go through this one gate, so that neither is a way
-// around the other. A target that is not known refuses the request.
+// around the other. A target that is not known refuses the request, and so does
+// a resource that is no absolute URI, whatever is registered.
 func Targets(audiences, resources []string, known func(string) (bool, error), fallback string) ([]string, *Refusal) {
 	if len(audiences)+len(resources) > MaxTargets {
 		return nil, Refuse(InvalidTarget, "more than %d audience and resource values were requested", MaxTargets)
 	}
 	var targets []string
-	for _, target := range slices.Concat(audiences, resources) {
-		if target == "" || slices.Contains(targets, target) { // RFC 6749 §3.2: empty means left out
+	for i, target := range slices.Concat(audiences, resources) {
+		if target == "" { // RFC 6749 §3.2: that means left out
+			continue
+		}
+		if i >= len(audiences) && !absoluteURI(target) {
+			return nil, Refuse(InvalidTarget, "a requested resource is not an absolute URI without a fragment (RFC 8707 section 2)")
+		}
+		if slices.Contains(targets, target) {
 			continue
 		}
 		ok, err := known(target)
@@ -61,4 +69,10 @@ func Targets(audiences, resources []string, known func(string) (bool, error), fa
 		targets = []string{fallback}
 	}
 	return targets, nil
+}
+
+// absoluteURI: RFC 3986 §4.3, which has no fragment.
+func absoluteURI(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.IsAbs() && !strings.Contains(text, "#")
 }

@@ -182,6 +182,8 @@ func TestTargetsRefuse(t *testing.T) {
 		{"an unknown resource: it is no way around the audience", nil, []string{"https://other"}, grants.InvalidTarget, "", "not a registered resource server"},
 		{"an unknown one after a known one", []string{"https://api"}, []string{"https://other"}, grants.InvalidTarget, "", "not a registered resource server"},
 		{"compared byte by byte: a slash", []string{"https://api/"}, nil, grants.InvalidTarget, "", "not a registered resource server"},
+		{"a resource that is no absolute URI (RFC 8707 §2)", nil, []string{"api"}, grants.InvalidTarget, "", "not an absolute URI"},
+		{"a resource with a fragment (RFC 8707 §2)", nil, []string{"https://api#x"}, grants.InvalidTarget, "", "not an absolute URI"},
 		{"17 together", numbered("a", 9), numbered("r", 8), grants.InvalidTarget, "", "more than 16"},
 		{"17 empty ones", make([]string, 17), nil, grants.InvalidTarget, "", "more than 16"},
 		{"a look-up that fails is not invalid_target", []string{"https://unlucky"}, nil,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/cambio-oauth/cambio/grants"
@@ -27,13 +28,17 @@ const strangersText = "the subject token was not accepted"
 
 // refuse is the one place where a refusal becomes an answer.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, event *Event, refusal *grants.Refusal) {
-	status := http.StatusBadRequest
+	refusal = s.limits.charge(noteOf(r.Context()), refusal)
+	status, limited := http.StatusBadRequest, (*tooMany)(nil)
 	answer := refusalAnswer{Error: refusal.Code, Description: refusal.Description}
 	switch {
 	case errors.Is(refusal, errTooLarge):
 		status = http.StatusRequestEntityTooLarge
 	case refusal.Code == grants.InvalidClient:
 		status = http.StatusUnauthorized
+	case errors.As(refusal, &limited):
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", strconv.FormatInt(limited.retryAfter(), 10))
 	case refusal.Code == grants.TemporarilyUnavailable:
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", retryAfter)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -17,9 +18,10 @@ import (
 // note travels in the context of one request and says who asked and what came
 // of it.
 type note struct {
-	presented bool    // any credential at all, right or wrong
-	client    *Client // whose id was given, once it was found
-	verified  bool    // the client authenticated: it is no stranger
+	address   netip.Addr // of whoever asks, for the limits
+	presented bool       // any credential at all, right or wrong
+	client    *Client    // whose id was given, once it was found
+	verified  bool       // the client authenticated: it is no stranger
 	minted    *accesstoken.Minted
 }
 
@@ -56,7 +58,8 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Val
 		}
 	}
 	refusal = grants.Refuse(grants.InvalidClient, "client authentication failed")
-	client, proven, err := s.config.Clients.Find(ctx, presented.clientID, func(c *Client) bool {
+	guess := s.limits.guess(note, presented.clientID)
+	client, proven, err := s.config.Clients.Find(ctx, presented.clientID, guess.within(func(c *Client) bool {
 		if presented.assertion == nil || c == nil || c.Keys == nil {
 			return s.proves(c, presented)
 		}
@@ -65,12 +68,16 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Val
 			refusal = failure
 		}
 		return failure == nil
-	})
+	}))
 	if err != nil {
 		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the client cannot be looked up at the moment", err)
 	}
 	note.client = client
+	if guess.wait > 0 {
+		return nil, refuseFailures(guess.wait)
+	}
 	if !proven {
+		guess.failed(refusal)
 		return nil, refusal
 	}
 	note.verified = !client.Public

@@ -54,7 +54,7 @@ func (s *Server) watched(endpoint string, next handle) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := s.config.Now()
 		event := &Event{Endpoint: endpoint}
-		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, &note{}))
+		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, &note{address: clientAddress(r, s.config.Proxies)}))
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
 			if cause := recover(); cause != nil {

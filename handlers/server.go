@@ -16,12 +16,13 @@ import (
 type Server struct {
 	config   Config
 	provider *fosite.Fosite
+	limits   *limits
 }
 
 // New composes fosite with our handlers. Whatever fosite would do by default
 // and gets wrong is replaced or refused here; docs/divergences.md lists it.
 func New(config Config) *Server {
-	s := &Server{config: config}
+	s := &Server{config: config, limits: newLimits(config.Now)}
 	clientOf := func(c fosite.Client) *grants.Client { return &c.(*fositeClient).client.Client }
 	s.provider = fosite.NewOAuth2Provider(nil, &fosite.Config{
 		// Set at the start: fosite fills empty fields lazily and without a lock.
@@ -39,14 +40,14 @@ func New(config Config) *Server {
 				Now:         config.Now,
 			},
 			&fositegrant.Handler{
-				Exchange:   config.Exchange,
+				Exchange:   s.exchange,
 				Issue:      s.issueForSubject,
 				ClientOf:   clientOf,
 				Clientless: nothingPresented,
 				Now:        config.Now,
 			},
 			&fositegrant.JWTBearer{Handler: fositegrant.Handler{
-				Exchange:   config.Exchange,
+				Exchange:   s.exchange,
 				Issue:      s.issueForSubject,
 				ClientOf:   clientOf,
 				Clientless: nothingPresented,
