@@ -43,11 +43,11 @@ type dialectAnswer struct {
 }
 
 func readDialect(w http.ResponseWriter, r *http.Request) (url.Values, *grants.Refusal) {
+	if refusal := checkHead(r, "application/json", "application/x-www-form-urlencoded"); refusal != nil {
+		return nil, refusal
+	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
 		return readForm(w, r)
-	}
-	if refusal := checkHead(r, "application/json"); refusal != nil {
-		return nil, refusal
 	}
 	body, refusal := readBody(w, r)
 	if refusal != nil {
@@ -150,8 +150,12 @@ func translateDialect(form url.Values) *grants.Refusal {
 		}
 		form.Del(spelling)
 	}
-	if form.Get("grant_type") == "token_exchange" {
+	switch form.Get("grant_type") {
+	case "", grants.ClientCredentials, grants.TokenExchange:
+	case "token_exchange":
 		form.Set("grant_type", grants.TokenExchange)
+	default: // whatever other grants there are, this dialect never had them
+		return grants.Refuse(grants.UnsupportedGrantType, "the supported grant types are %s and token_exchange", grants.ClientCredentials)
 	}
 	if form.Get("grant_type") == grants.TokenExchange && form.Get("subject_token_type") == "" {
 		form.Set("subject_token_type", grants.TokenTypeJWT)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/cambio-oauth/cambio/grants"
@@ -63,6 +64,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *grants.Refusal) 
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
+		// net/http would wait for up to 256 KiB more of a chunked body before
+		// it answers.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
 		refusal := grants.Refuse(grants.InvalidRequest, "the body is larger than %d bytes", grants.MaxBodyBytes)
 		refusal.Cause = errTooLarge
 		return nil, refusal
@@ -81,8 +85,11 @@ func checkParameters(form url.Values) *grants.Refusal {
 		if len(values) > grants.MaxTargets {
 			return grants.Refuse(grants.InvalidTarget, "more than %d audience and resource values were requested", grants.MaxTargets)
 		}
+		if !isText(name) {
+			return grants.Refuse(grants.InvalidRequest, "the name of a parameter is not valid UTF-8 text")
+		}
 		for _, value := range values {
-			if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+			if !isText(value) {
 				return grants.Refuse(grants.InvalidRequest, "a parameter is not valid UTF-8 text")
 			}
 			// fosite splits a single audience at spaces, at quadratic cost.
@@ -95,10 +102,22 @@ func checkParameters(form url.Values) *grants.Refusal {
 	return refusal
 }
 
+// isText: RFC 6749 appendix B has UTF-8, and NUL ends a text in other people's
+// software.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
 // checkGrantType answers what fosite would call invalid_request.
 func checkGrantType(form url.Values) *grants.Refusal {
 	switch form.Get("grant_type") {
-	case grants.ClientCredentials, grants.TokenExchange, grants.JWTBearer:
+	case grants.ClientCredentials:
+		// Whoever names a user here would get a token without one.
+		for _, name := range []string{"subject_token", "actor_token", "assertion"} {
+			if form.Get(name) != "" {
+				return grants.Refuse(grants.InvalidRequest, "client_credentials has no %s", name)
+			}
+		}
+		return nil
+	case grants.TokenExchange, grants.JWTBearer:
 		return nil
 	case "":
 		return grants.Refuse(grants.InvalidRequest, "grant_type is required")

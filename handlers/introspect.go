@@ -36,15 +36,15 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request, event *Event
 	}
 	session := &introspection{}
 	_, _, err = s.provider.IntrospectToken(ctx, form.Get("token"), fosite.AccessToken, session)
-	if unavailable := (*grants.Refusal)(nil); errors.As(err, &unavailable) {
-		s.refuse(w, r, event, unavailable)
+	if err != nil && !errors.Is(err, fosite.ErrInactiveToken) {
+		s.refuse(w, r, event, asRefusal(err))
 		return
 	}
-	if err != nil || !mayIntrospect(noteOf(ctx).client, session.claims) {
-		s.answer(w, event, http.StatusOK, inactive{})
-		return
+	var found any = inactive{}
+	if err == nil && mayIntrospect(noteOf(ctx).client, session.claims) {
+		found = activeAnswer(session.claims)
 	}
-	s.answer(w, event, http.StatusOK, activeAnswer(session.claims))
+	s.answerIntrospection(w, r, event, found)
 }
 
 func requireToken(form url.Values) *grants.Refusal {

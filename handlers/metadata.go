@@ -9,19 +9,23 @@ import (
 
 // metadataAnswer is RFC 8414 §2: what exists, and nothing else.
 type metadataAnswer struct {
-	Issuer                   string   `json:"issuer"`
-	TokenEndpoint            string   `json:"token_endpoint"`
-	IntrospectionEndpoint    string   `json:"introspection_endpoint"`
-	RevocationEndpoint       string   `json:"revocation_endpoint"`
-	JWKSURI                  string   `json:"jwks_uri"`
-	GrantTypes               []string `json:"grant_types_supported"`
-	ResponseTypes            []string `json:"response_types_supported"` // required, and there are none
-	TokenAuthMethods         []string `json:"token_endpoint_auth_methods_supported"`
-	TokenAuthAlgorithms      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
-	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
-	IntrospectionAlgorithms  []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
-	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
-	RevocationAuthAlgorithms []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	Issuer                      string   `json:"issuer"`
+	TokenEndpoint               string   `json:"token_endpoint"`
+	IntrospectionEndpoint       string   `json:"introspection_endpoint"`
+	RevocationEndpoint          string   `json:"revocation_endpoint"`
+	JWKSURI                     string   `json:"jwks_uri"`
+	GrantTypes                  []string `json:"grant_types_supported"`
+	ResponseTypes               []string `json:"response_types_supported"` // required, and there are none
+	TokenAuthMethods            []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthMethods    []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgorithms []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthMethods       []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgorithms    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	// RFC 9701 §7: those of all published keys, not of the active one alone.
+	// While the algorithm is being changed, another replica signs with the old
+	// one, and clients refuse what is not listed.
+	IntrospectionAlgorithms []string `json:"introspection_signing_alg_values_supported"`
 	// There are no ID tokens. go-oidc reads from this member which algorithms
 	// a token of this issuer may have.
 	IDTokenAlgorithms []string `json:"id_token_signing_alg_values_supported"`
@@ -32,20 +36,21 @@ func (s *Server) metadata(w http.ResponseWriter, _ *http.Request, event *Event) 
 	signed := clientassertion.Algorithms()
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	s.write(w, event, http.StatusOK, metadataAnswer{
-		Issuer:                   s.config.Issuer,
-		TokenEndpoint:            s.endpoint(tokenPath),
-		IntrospectionEndpoint:    s.endpoint(introspectPath),
-		RevocationEndpoint:       s.endpoint(revokePath),
-		JWKSURI:                  s.endpoint(jwksPath),
-		GrantTypes:               []string{grants.ClientCredentials, grants.TokenExchange, grants.JWTBearer},
-		ResponseTypes:            []string{},
-		TokenAuthMethods:         append(confidential, "none"),
-		TokenAuthAlgorithms:      signed,
-		IntrospectionAuthMethods: confidential,
-		IntrospectionAlgorithms:  signed,
-		RevocationAuthMethods:    append(confidential, "none"),
-		RevocationAuthAlgorithms: signed,
-		IDTokenAlgorithms:        s.config.Algorithms(),
+		Issuer:                      s.config.Issuer,
+		TokenEndpoint:               s.endpoint(tokenPath),
+		IntrospectionEndpoint:       s.endpoint(introspectPath),
+		RevocationEndpoint:          s.endpoint(revokePath),
+		JWKSURI:                     s.endpoint(jwksPath),
+		GrantTypes:                  []string{grants.ClientCredentials, grants.TokenExchange, grants.JWTBearer},
+		ResponseTypes:               []string{},
+		TokenAuthMethods:            append(confidential, "none"),
+		TokenAuthAlgorithms:         signed,
+		IntrospectionAuthMethods:    confidential,
+		IntrospectionAuthAlgorithms: signed,
+		RevocationAuthMethods:       append(confidential, "none"),
+		RevocationAuthAlgorithms:    signed,
+		IntrospectionAlgorithms:     s.config.Algorithms(),
+		IDTokenAlgorithms:           s.config.Algorithms(),
 	})
 }
 

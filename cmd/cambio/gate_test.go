@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -10,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/registry"
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
 
 const formType = "application/x-www-form-urlencoded"
 
-// RFC 6749 §3.2 and what fosite lets through (fosite §2.1, §2.2): the gate in
-// front of it refuses before anything else is done.
+// RFC 6749 §3.2, security.md §2.8 and what fosite lets through (fosite.md §2.1,
+// §2.2): the gate in front of it refuses before anything else is done.
 func TestGate(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme := s.newParty("Acme")
@@ -26,35 +26,50 @@ func TestGate(t *testing.T) {
 		rule        string
 		body        string
 		contentType string
-		path        string
 		status      int
 		code        grants.Code
 	}{
-		{"a parameter twice", good + "&subject_token=x", formType, "", 400, grants.InvalidRequest},
-		{"grant_type twice", good + "&grant_type=client_credentials", formType, "", 400, grants.InvalidRequest},
-		{"scope twice", good + "&scope=a&scope=b", formType, "", 400, grants.InvalidRequest},
-		{"65 scopes", good + "&scope=" + manyScopes(65), formType, "", 400, grants.InvalidRequest},
-		{"17 audiences", good + strings.Repeat("&audience=x", 17), formType, "", 400, grants.InvalidTarget},
-		{"audiences in one value", good + "&audience=a+b", formType, "", 400, grants.InvalidTarget},
-		{"an unknown audience", good + "&audience=https://unknown.example", formType, "", 400, grants.InvalidTarget},
-		{"an unknown resource", good + "&resource=https://unknown.example", formType, "", 400, grants.InvalidTarget},
-		{"more than 64 KiB", good + "&x=" + strings.Repeat("a", 64<<10), formType, "", 413, grants.InvalidRequest},
-		{"9 MB of nested brackets as subject token", "grant_type=" + url.QueryEscape(grants.TokenExchange) + "&subject_token=" + strings.Repeat("[", 9<<20), formType, "", 413, grants.InvalidRequest},
-		{"9 MB of nested brackets as client assertion", "client_assertion=" + strings.Repeat("[", 9<<20), formType, "", 413, grants.InvalidRequest},
-		{"JSON", `{"grant_type":"client_credentials"}`, "application/json", "", 400, grants.InvalidRequest},
-		{"no content type", good, "", "", 400, grants.InvalidRequest},
-		{"another charset", good, formType + "; charset=utf-16", "", 400, grants.InvalidRequest},
-		{"parameters in the URL", good, formType, "?scope=a", 400, grants.InvalidRequest},
-		{"a question mark", good, formType, "?", 400, grants.InvalidRequest},
-		{"an empty body", "", formType, "", 400, grants.InvalidRequest},
-		{"no grant_type", "scope=a", formType, "", 400, grants.InvalidRequest},
-		{"an unknown grant", "grant_type=password", formType, "", 400, grants.UnsupportedGrantType},
-		{"a grant in other case", "grant_type=Client_Credentials", formType, "", 400, grants.UnsupportedGrantType},
-		{"two grants in one value", "grant_type=client_credentials+" + url.QueryEscape(grants.TokenExchange), formType, "", 400, grants.UnsupportedGrantType},
-		{"a scope outside the grammar", good + "&scope=" + url.QueryEscape("a\tb"), formType, "", 400, grants.InvalidScope},
-		{"a NUL", good + "&client_id=%00", formType, "", 400, grants.InvalidRequest},
-		{"text that is not UTF-8", good + "&client_id=%ff", formType, "", 400, grants.InvalidRequest},
-		{"a broken escape", good + "&client_id=%zz", formType, "", 400, grants.InvalidRequest},
+		{"a parameter twice", good + "&subject_token=x", formType, 400, grants.InvalidRequest},
+		{"grant_type twice", good + "&grant_type=client_credentials", formType, 400, grants.InvalidRequest},
+		{"scope twice", good + "&scope=a&scope=b", formType, 400, grants.InvalidRequest},
+		{"subject_token_type twice, the same", good + "&subject_token_type=" + url.QueryEscape(grants.TokenTypeJWT), formType, 400, grants.InvalidRequest},
+		{"a parameter that nobody knows twice (RFC 6749 §3.2)", good + "&x=1&x=2", formType, 400, grants.InvalidRequest},
+		{"a parameter twice, once without a value", good + "&scope=&scope=" + lockScope, formType, 400, grants.InvalidRequest},
+		{"audiences in one value", good + "&audience=a+b", formType, 400, grants.InvalidTarget},
+		{"PRO-07: 9 MB of nested brackets as subject token", "grant_type=" + url.QueryEscape(grants.TokenExchange) + "&subject_token=" + strings.Repeat("[", 9<<20), formType, 413, grants.InvalidRequest},
+		{"PRO-07: 9 MB of nested brackets as client assertion", "client_assertion=" + strings.Repeat("[", 9<<20), formType, 413, grants.InvalidRequest},
+		{"PRO-03: JSON", `{"grant_type":"client_credentials"}`, "application/json", 400, grants.InvalidRequest},
+		{"PRO-03: a form that says it is JSON", good, "application/json", 400, grants.InvalidRequest},
+		{"PRO-03: no content type", good, "", 400, grants.InvalidRequest},
+		{"PRO-03: text/plain", good, "text/plain", 400, grants.InvalidRequest},
+		{"PRO-03: XML", "<grant_type>client_credentials</grant_type>", "application/xml", 400, grants.InvalidRequest},
+		{"PRO-03: multipart without a boundary", good, "multipart/form-data", 400, grants.InvalidRequest},
+		{"PRO-03: another charset", good, formType + "; charset=utf-16", 400, grants.InvalidRequest},
+		{"PRO-03: two charsets", good, formType + "; charset=utf-8; charset=utf-16", 400, grants.InvalidRequest},
+		{"PRO-03: two types in one header", good, formType + ", text/plain", 400, grants.InvalidRequest},
+		{"an empty body", "", formType, 400, grants.InvalidRequest},
+		{"PRO-09: no grant_type", "scope=a", formType, 400, grants.InvalidRequest},
+		{"PRO-09: an empty grant_type", "grant_type=", formType, 400, grants.InvalidRequest},
+		{"PRO-09: an unknown grant", "grant_type=x", formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: password", "grant_type=password&username=a&password=b", formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: authorization_code", "grant_type=authorization_code&code=x", formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: refresh_token", "grant_type=refresh_token&refresh_token=x", formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: implicit", "grant_type=implicit", formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: device_code", "grant_type=" + url.QueryEscape("urn:ietf:params:oauth:grant-type:device_code"), formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: saml2-bearer", "grant_type=" + url.QueryEscape("urn:ietf:params:oauth:grant-type:saml2-bearer"), formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: a grant in other case", "grant_type=Client_Credentials", formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: the URN in capitals", "grant_type=" + url.QueryEscape(strings.ToUpper(grants.TokenExchange)), formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: a space behind the grant", "grant_type=client_credentials+", formType, 400, grants.UnsupportedGrantType},
+		{"PRO-09: two grants in one value", "grant_type=client_credentials+" + url.QueryEscape(grants.TokenExchange), formType, 400, grants.UnsupportedGrantType},
+		{"PRO-24: client credentials with a subject token", "grant_type=client_credentials&subject_token=x&subject_token_type=" + url.QueryEscape(grants.TokenTypeJWT), formType, 400, grants.InvalidRequest},
+		{"PRO-24: client credentials with an assertion", "grant_type=client_credentials&assertion=x", formType, 400, grants.InvalidRequest},
+		{"PRO-24: client credentials with an actor token", "grant_type=client_credentials&actor_token=x", formType, 400, grants.InvalidRequest},
+		{"a scope outside the grammar", good + "&scope=" + url.QueryEscape("a\tb"), formType, 400, grants.InvalidScope},
+		{"a NUL", good + "&client_id=%00", formType, 400, grants.InvalidRequest},
+		{"text that is not UTF-8", good + "&client_id=%ff", formType, 400, grants.InvalidRequest},
+		{"a name that is not UTF-8", good + "&%ff=x", formType, 400, grants.InvalidRequest},
+		{"a broken escape", good + "&client_id=%zz", formType, 400, grants.InvalidRequest},
+		{"a semicolon between parameters", good + ";scope=a", formType, 400, grants.InvalidRequest},
 	}
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
@@ -62,7 +77,7 @@ func TestGate(t *testing.T) {
 			if c.contentType != "" {
 				options = append(options, header("Content-Type", c.contentType))
 			}
-			s.do(http.MethodPost, tokenEndpoint+c.path, c.body, options...).mustRefuse(t, c.status, c.code, "")
+			s.do(http.MethodPost, tokenEndpoint, c.body, options...).mustRefuse(t, c.status, c.code, "")
 		})
 	}
 	t.Run("multipart", func(t *testing.T) {
@@ -77,53 +92,101 @@ func TestGate(t *testing.T) {
 		s.do(http.MethodPost, tokenEndpoint, good, acme.authenticated(), header("Content-Type", formType), header("Content-Encoding", "gzip")).
 			mustRefuse(t, 400, grants.InvalidRequest, "")
 	})
-	t.Run("what is good still is", func(t *testing.T) {
-		s.do(http.MethodPost, tokenEndpoint, good+"&audience="+s.url+"&resource="+s.url+"&unknown=ignored&scope=+"+lockScope+"++"+lockScope, acme.authenticated(),
-			header("Content-Type", "Application/X-WWW-Form-URLencoded;charset=UTF-8")).mustBe(t, http.StatusOK)
+	t.Run("PRO-03: two headers", func(t *testing.T) {
+		s.do(http.MethodPost, tokenEndpoint, good, acme.authenticated(), header("Content-Type", formType), header("Content-Type", formType)).
+			mustRefuse(t, 400, grants.InvalidRequest, "")
 	})
-}
-
-func manyScopes(n int) string {
-	var scopes []string
-	for i := range n {
-		scopes = append(scopes, fmt.Sprintf("s%d", i))
+	acme.mustHaveBeenGranted(0)
+	for _, contentType := range []string{formType, "Application/X-WWW-Form-URLencoded;charset=UTF-8", formType + `; charset="utf-8"`} {
+		t.Run("PRO-03: what is good still is: "+contentType, func(t *testing.T) {
+			s.do(http.MethodPost, tokenEndpoint, good+"&audience="+s.url+"&resource="+s.url+"&unknown=ignored&scope=+"+lockScope+"++"+lockScope, acme.authenticated(),
+				header("Content-Type", contentType)).mustBe(t, http.StatusOK)
+		})
 	}
-	return strings.Join(scopes, "+")
 }
 
-// RFC 6749 §3.2, RFC 7009 §2.1, RFC 7662 §2.1: POST and nothing else.
+// mustHaveBeenGranted counts the tokens that the party got, on record.
+func (p *party) mustHaveBeenGranted(want int) {
+	p.s.t.Helper()
+	records, err := p.s.p.store.Exchanges(p.s.t.Context(), p.id, page(200))
+	if err != nil {
+		p.s.t.Fatal(err)
+	}
+	got := 0
+	for _, record := range records {
+		if record.Result == registry.ResultGranted {
+			got++
+		}
+	}
+	if got != want {
+		p.s.t.Errorf("%d tokens were issued, want %d", got, want)
+	}
+}
+
+// PRO-06, RFC 6749 §2.3.1: a URL ends up in logs, so nothing of a request may
+// be in it. RFC 6750 §2.3 has access_token there, which fosite would take.
+func TestParametersInTheURL(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	token := acme.idp.token(nil)
+	whole := exchangeForm(token, "client_id", acme.clientID, "client_secret", acme.secret, "scope", lockScope)
+	for name := range whole {
+		t.Run(name, func(t *testing.T) {
+			body := exchangeForm(token, "client_id", acme.clientID, "client_secret", acme.secret, "scope", lockScope)
+			body.Del(name)
+			for _, path := range []string{tokenEndpoint, dialectEndpoint} {
+				s.post(path+"?"+url.Values{name: whole[name]}.Encode(), anonymous, body).mustRefuse(t, 400, grants.InvalidRequest, "")
+			}
+		})
+	}
+	t.Run("a question mark alone", func(t *testing.T) {
+		s.post(tokenEndpoint+"?", anonymous, whole).mustRefuse(t, 400, grants.InvalidRequest, "")
+	})
+	for _, path := range []string{introspectEndpoint, revokeEndpoint} {
+		for _, name := range []string{"token", "access_token", "client_secret"} {
+			t.Run(path+" "+name, func(t *testing.T) {
+				s.post(path+"?"+name+"="+s.token, acme.authenticated(), url.Values{"token": {s.token}}).mustRefuse(t, 400, grants.InvalidRequest, "")
+			})
+		}
+	}
+	acme.mustHaveBeenGranted(0)
+	s.mustBeActive(s.token, true)
+	s.mustNotLog(token, acme.secret, s.token)
+}
+
+// PRO-02. RFC 6749 §3.2, RFC 7009 §2.1, RFC 7662 §2.1: POST and nothing else,
+// whatever a header says. OPTIONS is a preflight where browsers may come
+// (interface.md §6), which is a difference from PRO-02.
 func TestMethods(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	form := exchangeForm(acme.idp.token(nil)).Encode()
 	for _, path := range []string{tokenEndpoint, introspectEndpoint, revokeEndpoint, dialectEndpoint, dialectEndpoint + "/"} {
-		for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "post"} {
+		for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "post", "POST2"} {
 			t.Run(method+" "+path, func(t *testing.T) {
-				a := s.do(method, path, "").mustBe(t, http.StatusMethodNotAllowed)
-				if a.header.Get("Allow") != "POST" {
-					t.Errorf("Allow: %q", a.header.Get("Allow"))
+				a := s.do(method, path, form, acme.authenticated(), header("Content-Type", formType), header("X-HTTP-Method-Override", "POST")).
+					mustBe(t, http.StatusMethodNotAllowed)
+				if a.header.Get("Allow") != "POST" || a.json["access_token"] != nil {
+					t.Errorf("Allow: %q %s", a.header.Get("Allow"), a.body)
+				}
+				if method != "HEAD" && a.text("error") != string(grants.InvalidRequest) {
+					t.Errorf("%s", a.body)
 				}
 			})
 		}
 	}
+	acme.mustHaveBeenGranted(0)
+	t.Run("a method in a header is ignored", func(t *testing.T) {
+		s.do("POST", tokenEndpoint, form, acme.authenticated(), header("Content-Type", formType), header("X-HTTP-Method-Override", "DELETE")).mustBe(t, 200)
+	})
 	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
-		t.Run("POST "+path, func(t *testing.T) { s.do("POST", path, "").mustBe(t, http.StatusMethodNotAllowed) })
-	}
-}
-
-// fosite's own errors must not shine through, nor what was sent.
-func TestNothingIsEchoed(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
-	const hostile = "<script>alert(1)</script>"
-	forms := []url.Values{
-		{"grant_type": {hostile}}, {"grant_type": {grants.ClientCredentials}, "client_id": {hostile}, "client_secret": {hostile}},
-		{"grant_type": {grants.TokenExchange}, "subject_token": {hostile}, "subject_token_type": {hostile}},
-		{"grant_type": {grants.TokenExchange}, "scope": {hostile}}, {"grant_type": {grants.TokenExchange}, "audience": {hostile}},
-	}
-	for i, form := range forms {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			a := s.post(tokenEndpoint, anonymous, form)
-			if a.status < 400 || strings.Contains(a.body, "alert") || strings.Contains(strings.Join(a.header.Values("WWW-Authenticate"), ""), "alert") {
-				t.Errorf("%d %s %v", a.status, a.body, a.header)
+		t.Run("POST "+path, func(t *testing.T) {
+			if a := s.do("POST", path, "").mustBe(t, http.StatusMethodNotAllowed); a.header.Get("Allow") != "GET, HEAD" {
+				t.Errorf("Allow: %q", a.header.Get("Allow"))
 			}
 		})
+		t.Run("HEAD "+path, func(t *testing.T) { s.do("HEAD", path, "").mustBe(t, http.StatusOK) })
 	}
 }

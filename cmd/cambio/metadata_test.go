@@ -32,6 +32,7 @@ func TestMetadata(t *testing.T) {
 		"token_endpoint_auth_signing_alg_values_supported":         signed,
 		"introspection_endpoint_auth_signing_alg_values_supported": signed,
 		"revocation_endpoint_auth_signing_alg_values_supported":    signed,
+		"introspection_signing_alg_values_supported":               []any{"ES256"}, // RFC 9701 §7
 		"id_token_signing_alg_values_supported":                    []any{"ES256"},
 	}
 	if len(oauth.json) != len(want) {
@@ -51,20 +52,45 @@ func must(data []byte, err error) []byte {
 	return data
 }
 
-// RFC 8414 §3.1: the well-known part goes between host and path; the endpoints
-// are below the path, whether or not a proxy cuts it off.
+// RFC 8414 §3.1: the well-known part goes between host and path, without the
+// path's last slash. The endpoints are below the path, whether or not a proxy
+// cuts it off.
 func TestIssuerWithAPath(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), map[string]string{"issuer": "https://auth.example/tenants/a"})
-	for _, path := range []string{"/.well-known/oauth-authorization-server/tenants/a", "/tenants/a/.well-known/openid-configuration", "/.well-known/openid-configuration"} {
-		a := s.do("GET", path, "").mustBe(t, http.StatusOK)
-		if a.text("issuer") != "https://auth.example/tenants/a" || a.text("token_endpoint") != "https://auth.example/tenants/a/oauth2/token" {
-			t.Errorf("%s: %s", path, a.body)
-		}
-	}
-	s.do("GET", "/.well-known/oauth-authorization-server", "").mustBe(t, http.StatusNotFound)
-	s.do("POST", "/tenants/a"+tokenEndpoint, "", basic(testOperator, testOperatorSecret), header("Content-Type", formType)).mustRefuse(t, 400, grants.InvalidRequest, "")
-	if claims := decoded(t, s.token); claims["iss"] != "https://auth.example/tenants/a" {
-		t.Errorf("iss %v", claims["iss"])
+	const here = "/.well-known/oauth-authorization-server"
+	for _, c := range []struct{ issuer, base, document string }{
+		{"https://auth.example", "", here},
+		{"https://auth.example/", "", here},
+		{"https://auth.example/a", "/a", here + "/a"},
+		{"https://auth.example/tenants/a/", "/tenants/a", here + "/tenants/a"},
+	} {
+		t.Run(c.issuer, func(t *testing.T) {
+			s := startServer(t, storagetest.SQLite(t), map[string]string{"issuer": c.issuer})
+			for _, path := range []string{c.document, c.base + "/.well-known/openid-configuration", "/.well-known/openid-configuration"} {
+				a := s.do("GET", path, "").mustBe(t, http.StatusOK)
+				if a.text("issuer") != c.issuer { // §3.3: byte for byte
+					t.Errorf("%s: %s", path, a.body)
+				}
+				for _, member := range []string{"token_endpoint", "introspection_endpoint", "revocation_endpoint"} {
+					below, ok := strings.CutPrefix(a.text(member), "https://auth.example"+c.base+"/oauth2/")
+					if !ok {
+						t.Errorf("%s: %s", member, a.text(member))
+					}
+					for _, base := range []string{"", c.base} {
+						s.do("POST", base+"/oauth2/"+below, "", header("Content-Type", formType)).mustRefuse(t, 400, grants.InvalidRequest, "")
+					}
+				}
+				s.do("GET", strings.TrimPrefix(a.text("jwks_uri"), "https://auth.example"), "").mustBe(t, http.StatusOK)
+			}
+			if c.document != here {
+				s.do("GET", here, "").mustBe(t, http.StatusNotFound)
+			}
+			if claims := decoded(t, s.token); claims["iss"] != c.issuer {
+				t.Errorf("iss %v", claims["iss"])
+			}
+			if a := s.introspect(s.token); a.text("iss") != c.issuer {
+				t.Errorf("introspection says %s", a.body)
+			}
+		})
 	}
 }
 

@@ -119,6 +119,65 @@ func checkRecord(t *testing.T, s *server, acme *party, refused int) {
 	}
 }
 
+// interface.md "Refusals": every reason, and the same word in the answer, the
+// log, the metrics and the record. condition_failed is not among them yet.
+func TestTheReasonIsTheSameEverywhere(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"single_use": true}).mustBe(t, 200)
+	idp := acme.idp
+	second, forEncryption := idp.jwk(), idp.jwk()
+	second.KeyID, forEncryption.KeyID, forEncryption.Use = "key-2", "key-3", "enc"
+	idp.publishKeys(idp.jwk(), second, forEncryption)
+	acme.exchange(idp.token(object{"jti": "used"})).mustBe(t, 200)
+	now := time.Now()
+	of := func(header, claims object) string {
+		whole := object{"alg": "RS256", "kid": "key-1"}
+		for name, value := range header {
+			whole[name] = value
+		}
+		return idp.sign(whole, idp.claims(claims))
+	}
+	for reason, token := range map[grants.Reason]string{
+		grants.Malformed: "x", grants.TooLarge: strings.Repeat("x", 33<<10), grants.AlgNotAllowed: of(object{"alg": "RS512"}, nil),
+		grants.HeaderNotAllowed: of(object{"crit": []string{"exp"}}, nil), grants.TypNotAllowed: of(object{"typ": "dpop+jwt"}, nil),
+		grants.IssuerUnknown: of(nil, object{"iss": "https://x.example"}), grants.KeyNotFound: of(object{"kid": "key-9"}, object{"jti": "x"}),
+		grants.KeyAmbiguous: of(object{"kid": ""}, object{"jti": "x"}), grants.KeyUnusable: of(object{"kid": "key-3"}, object{"jti": "x"}),
+		grants.SignatureInvalid: "", grants.AudienceMismatch: of(nil, object{"aud": "x"}),
+		grants.TokenExpired: of(nil, object{"exp": now.Unix() - 1}), grants.TokenNotYetValid: of(nil, object{"nbf": now.Unix() + 600}),
+		grants.LifetimeTooLong: of(nil, object{"exp": now.Add(48 * time.Hour).Unix()}), grants.ClaimMissing: of(nil, object{"sub": nil}),
+		grants.ClaimInvalid: of(nil, object{"sub": 1}), grants.WrongTokenKind: of(nil, object{"nonce": "x", "jti": "x"}),
+		grants.PermissionsInvalid: of(nil, object{"permissions": 1, "jti": "x"}), grants.Replayed: idp.token(object{"jti": "used"}),
+		grants.IntegratorDisabled: "",
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			if reason == grants.SignatureInvalid {
+				token = newTestIDP(t, s.url).sign(object{"alg": "RS256", "kid": "key-1"}, idp.claims(object{"jti": "x"}))
+			}
+			party := acme
+			if reason == grants.IntegratorDisabled {
+				party = s.newParty("Closed")
+				s.admin("PATCH", "/integrators/"+party.id, object{"status": "disabled"}).mustBe(t, 200)
+				token = party.idp.token(nil)
+			}
+			before := len(s.log.String())
+			party.exchange(token).mustRefuse(t, 400, grants.InvalidRequest, reason)
+			line := `"error":"invalid_request","reason":"` + string(reason) + `","client_id":"` + party.clientID + `"`
+			eventually(t, "the log holds "+line, func() bool { return strings.Contains(s.log.String()[before:], line) })
+			ops := &server{t: t, url: "http://" + s.p.ops.Addr().String()}
+			metric := `cambio_requests_total{endpoint="token",error="invalid_request",grant_type="` + grants.TokenExchange + `",reason="` + string(reason) + `",status="400"} 1`
+			if metrics := ops.do("GET", "/metrics", "").mustBe(t, 200).body; !strings.Contains(metrics, metric) {
+				t.Errorf("no %s", metric)
+			}
+			records, err := s.p.store.Exchanges(t.Context(), party.id, page(1))
+			if err != nil || len(records) != 1 || records[0].Reason != string(reason) || records[0].Code != "invalid_request" {
+				t.Errorf("record %+v %v", records, err)
+			}
+		})
+	}
+}
+
 // Strangers get a fixed text: neither the reason nor what is registered.
 func TestStrangersLearnNothing(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)

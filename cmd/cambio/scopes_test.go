@@ -103,11 +103,14 @@ func TestUnlinkEndsClientCredentials(t *testing.T) {
 	s.post(tokenEndpoint, basic(id, secret), form).mustBe(t, 200)
 }
 
-// interface.md: client credentials get requested ∩ the client's scope.
+// PRO-23, interface.md: client credentials get requested ∩ the client's scope,
+// and never what a client was not given. Scopes beyond the integrator are kept
+// out of the client (TestClientScopeIsNoWayUp, TestUnlinkEndsClientCredentials).
 func TestScopesOfClientCredentials(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme := s.newParty("Acme")
 	client, secret := acme.newClient(object{"client_name": "reader", "scope": "read write integrator.admin"})
+	restricted, restrictedSecret := acme.newClient(object{"client_name": "restricted", "scope": "read"})
 	none, noneSecret := acme.newClient(object{"client_name": "none"})
 	exchangeOnly, exchangeSecret := acme.newClient(object{"client_name": "exchange only", "grant_types": []string{grants.TokenExchange}, "scope": "read"})
 	cases := []struct {
@@ -120,6 +123,10 @@ func TestScopesOfClientCredentials(t *testing.T) {
 		{"nothing requested is all of the client's", basic(client, secret), "", "read write integrator.admin", ""},
 		{"a part", basic(client, secret), "write", "write", ""},
 		{"beyond the client's", basic(client, secret), "read admin", "", grants.InvalidScope},
+		{"integrator.admin of a client that has it not", basic(restricted, restrictedSecret), "integrator.admin", "", grants.InvalidScope},
+		{"a pattern", basic(client, secret), "*", "", grants.InvalidScope},
+		{"below the client's", basic(client, secret), "read.all", "", grants.InvalidScope},
+		{"an empty scope is none (RFC 6749 §3.2)", basic(restricted, restrictedSecret), "  ", "read", ""},
 		{"other case", basic(client, secret), "READ", "", grants.InvalidScope},
 		{"a client without scope", basic(none, noneSecret), "", "", grants.InvalidScope},
 		{"a client without the grant", basic(exchangeOnly, exchangeSecret), "", "", grants.UnauthorizedClient},
@@ -133,7 +140,7 @@ func TestScopesOfClientCredentials(t *testing.T) {
 			}
 			a.mustBe(t, http.StatusOK)
 			_, claims := decodeToken(t, a.text("access_token"))
-			if a.text("scope") != c.granted || claims["sub"] != client || claims["client_id"] != client || claims["integrator_id"] != acme.id {
+			if a.text("scope") != c.granted || claims["scope"] != c.granted || claims["sub"] != claims["client_id"] || claims["integrator_id"] != acme.id {
 				t.Errorf("%s %v", a.body, claims)
 			}
 			if _, ok := a.json["issued_token_type"]; ok {
@@ -141,54 +148,11 @@ func TestScopesOfClientCredentials(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a client without the exchange grant", func(t *testing.T) {
+	t.Run("XTI-11: a client without the exchange grant", func(t *testing.T) {
 		cc, ccSecret := acme.newClient(object{"client_name": "cc", "grant_types": []string{grants.ClientCredentials}, "scope": "read"})
 		s.post(tokenEndpoint, basic(cc, ccSecret), exchangeForm(acme.idp.token(nil))).mustRefuse(t, 400, grants.UnauthorizedClient, "")
 	})
 	t.Run("the operator may exchange nothing", func(t *testing.T) {
 		s.post(tokenEndpoint, basic(testOperator, testOperatorSecret), exchangeForm(acme.idp.token(nil))).mustRefuse(t, 400, grants.UnauthorizedClient, "")
 	})
-}
-
-// RFC 8693 §2.1.
-func TestExchangeParameters(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
-	acme := s.newParty("Acme")
-	acme.manage("919424508", "east")
-	cases := []struct {
-		rule   string
-		form   []string
-		drop   string
-		reason grants.Reason
-		ok     bool
-	}{
-		{"requested_token_type access_token", []string{"requested_token_type", grants.TokenTypeAccessToken}, "", "", true},
-		{"requested_token_type jwt", []string{"requested_token_type", grants.TokenTypeJWT}, "", "", true},
-		{"requested_token_type id_token", []string{"requested_token_type", grants.TokenTypeIDToken}, "", "", false},
-		{"requested_token_type refresh_token", []string{"requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"}, "", "", false},
-		{"actor_token", []string{"actor_token", "x", "actor_token_type", grants.TokenTypeJWT}, "", "", false},
-		{"actor_token_type alone", []string{"actor_token_type", grants.TokenTypeJWT}, "", "", false},
-		{"no subject_token", nil, "subject_token", "", false},
-		{"no subject_token_type", nil, "subject_token_type", "", false},
-		{"subject_token_type access_token", []string{"subject_token_type", grants.TokenTypeAccessToken}, "subject_token_type", "", true},
-		{"subject_token_type id_token where the key URL has it off", []string{"subject_token_type", grants.TokenTypeIDToken}, "subject_token_type", grants.WrongTokenKind, false},
-		{"subject_token_type saml2", []string{"subject_token_type", "urn:ietf:params:oauth:token-type:saml2"}, "subject_token_type", "", false},
-	}
-	for _, c := range cases {
-		t.Run(c.rule, func(t *testing.T) {
-			form := exchangeForm(acme.idp.token(nil))
-			if c.drop != "" {
-				form.Del(c.drop)
-			}
-			for i := 0; i+1 < len(c.form); i += 2 {
-				form.Set(c.form[i], c.form[i+1])
-			}
-			a := s.post(tokenEndpoint, acme.authenticated(), form)
-			if c.ok {
-				a.mustBe(t, http.StatusOK)
-				return
-			}
-			a.mustRefuse(t, http.StatusBadRequest, grants.InvalidRequest, c.reason)
-		})
-	}
 }

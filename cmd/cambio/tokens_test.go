@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +14,8 @@ import (
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
 
-// RFC 7662 and the contract: who may ask about which token.
+// RFC 7662 §2.1, §4 and the contract: who may ask about which token (INT-01 to
+// INT-04), by whatever method its client authenticates.
 func TestWhoMayIntrospect(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme, other := s.newParty("Acme"), s.newParty("Other")
@@ -19,7 +23,9 @@ func TestWhoMayIntrospect(t *testing.T) {
 	locks := s.admin("POST", "/resource-servers", object{"name": "Locks", "audience": apiAudience}).mustBe(t, 201)
 	doors := s.admin("POST", "/resource-servers", object{"name": "Doors", "audience": "https://doors.example"}).mustBe(t, 201)
 	public, _ := acme.newClient(object{"client_name": "app", "token_endpoint_auth_method": "none"})
+	sibling, siblingSecret := acme.newClient(object{"client_name": "another of Acme"})
 	token := acme.exchange(acme.idp.token(nil), "audience", apiAudience).mustBe(t, 200).text("access_token")
+	expired := acme.expiredToken()
 	cases := []struct {
 		rule   string
 		who    option
@@ -28,15 +34,21 @@ func TestWhoMayIntrospect(t *testing.T) {
 		active bool
 	}{
 		{"the resource server it is for", basic(locks.text("client_id"), locks.text("client_secret")), nil, 200, true},
-		{"another resource server", basic(doors.text("client_id"), doors.text("client_secret")), nil, 200, false},
-		{"the client it was issued to", acme.authenticated(), nil, 200, true},
+		{"INT-02 another resource server", basic(doors.text("client_id"), doors.text("client_secret")), nil, 200, false},
+		{"INT-03 the client it was issued to", acme.authenticated(), nil, 200, true},
 		{"the same by post", anonymous, url.Values{"client_id": {acme.clientID}, "client_secret": {acme.secret}}, 200, true},
-		{"another integrator's client", other.authenticated(), nil, 200, false},
+		{"INT-02 another integrator's client", other.authenticated(), nil, 200, false},
+		{"INT-03 another client of the same integrator", basic(sibling, siblingSecret), nil, 200, false},
 		{"an operator", basic(testOperator, testOperatorSecret), nil, 200, true},
-		{"nobody", anonymous, nil, 401, false},
-		{"a public client", anonymous, url.Values{"client_id": {public}}, 401, false},
-		{"a wrong secret", basic(acme.clientID, "x"), nil, 401, false},
-		{"the token itself (fosite would take it)", header("Authorization", "Bearer "+token), nil, 401, false},
+		{"INT-01 nobody", anonymous, nil, 401, false},
+		{"INT-01 a public client, even about its own", anonymous, url.Values{"client_id": {public}}, 401, false},
+		{"INT-01 an unknown client", basic("unknown", "x"), nil, 401, false},
+		{"INT-01 a wrong secret", basic(acme.clientID, "x"), nil, 401, false},
+		{"INT-01 a wrong secret by post", anonymous, url.Values{"client_id": {acme.clientID}, "client_secret": {"x"}}, 401, false},
+		{"INT-01 an expired bearer token", header("Authorization", "Bearer "+expired), nil, 401, false},
+		{"INT-01 an operator's bearer token", header("Authorization", "Bearer "+s.token), nil, 401, false},
+		{"INT-04 the token itself (fosite would take it)", header("Authorization", "Bearer "+token), nil, 401, false},
+		{"INT-04 the token as a parameter (fosite would take it)", anonymous, url.Values{"access_token": {token}}, 401, false},
 	}
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
@@ -59,31 +71,94 @@ func TestWhoMayIntrospect(t *testing.T) {
 	}
 }
 
-// RFC 7662 §2.2: whatever is wrong with a token, the answer is the same.
+// RFC 7662 §2.2: whatever is wrong with a token, the answer is the same, byte
+// for byte (INT-07). A token has one spelling (INT-12), and our key signs other
+// things than access tokens (INT-16).
 func TestInactiveTokens(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
 	parts := splitDots(s.token)
-	altered := parts[0] + "." + parts[1] + "." + flipLast(parts[2])
-	brief, secret := acme.newClient(object{"client_name": "brief", "scope": "read", "access_token_ttl": 1})
-	expired := s.post(tokenEndpoint, basic(brief, secret), url.Values{"grant_type": {grants.ClientCredentials}}).mustBe(t, 200).text("access_token")
-	time.Sleep(time.Until(time.Unix(int64(decoded(t, expired)["exp"].(float64)), 0)))
-	for rule, token := range map[string]string{
-		"unknown": "x", "foreign": acme.idp.token(nil), "altered in its spare bits": altered, "expired": expired,
-		"with a newline": parts[0] + "\n." + parts[1] + "." + parts[2], "four parts": s.token + ".x", "long": strings.Repeat("a", 40<<10),
-		"our key under another type": strings.Join([]string{encodePart(t, object{"alg": "ES256", "typ": "JWT"}), parts[1], parts[2]}, "."),
-	} {
-		t.Run(rule, func(t *testing.T) { s.mustBeActive(token, false) })
+	revoked := acme.exchange(acme.idp.token(nil)).mustBe(t, 200).text("access_token")
+	s.post(revokeEndpoint, acme.authenticated(), url.Values{"token": {revoked}}).mustBe(t, 200)
+	signed := func(typ string, changes object) string {
+		claims := decoded(t, s.token)
+		maps.Copy(claims, changes)
+		token, err := s.p.ring.Sign(t.Context(), typ, must(json.Marshal(claims)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
 	}
-	for rule, form := range map[string]url.Values{"no token": {"x": {"y"}}, "an empty token": {"token": {""}}, "token twice": {"token": {"a", "b"}}} {
+	s.mustBeActive(signed("at+jwt", nil), true)
+	for rule, token := range map[string]string{
+		"unknown": "x", "foreign": acme.idp.token(nil), "expired": acme.expiredToken(), "revoked": revoked,
+		"long": strings.Repeat("a", 40<<10), "nested": strings.Repeat("[", 20<<10), "dots": strings.Repeat(".", 40<<10),
+		"another issuer under our key": signed("at+jwt", object{"iss": "https://other.example"}), "no jti": signed("at+jwt", object{"jti": ""}),
+		"a client that never was": signed("at+jwt", object{"client_id": "x"}), "an integrator that never was": signed("at+jwt", object{"integrator_id": "x"}),
+		"a generation to come": signed("at+jwt", object{"gen": []int{0, 9}}),
+		"INT-12 spare bits":    parts[0] + "." + parts[1] + "." + flipLast(parts[2]), "INT-12 padding": s.token + "==", "INT-12 four parts": s.token + ".x",
+		"INT-12 a newline": parts[0] + "\n." + parts[1] + "." + parts[2], "INT-12 a space before": " " + s.token, "INT-12 cut short": s.token[:len(s.token)-2],
+		"INT-12 without signature": parts[0] + "." + parts[1] + ".", "INT-12 with its scheme": "Bearer " + s.token,
+		"INT-16 typ JWT": signed("JWT", nil), "INT-16 no typ": signed("", nil), "INT-16 typ logout+jwt": signed("logout+jwt", nil),
+		"INT-16 typ token-introspection+jwt":     signed("token-introspection+jwt", nil),
+		"INT-16 our signature under another typ": strings.Join([]string{encodePart(t, object{"alg": "ES256", "typ": "JWT"}), parts[1], parts[2]}, "."),
+	} {
 		t.Run(rule, func(t *testing.T) {
-			s.post(introspectEndpoint, basic(testOperator, testOperatorSecret), form).mustRefuse(t, 400, grants.InvalidRequest, "")
-			s.post(revokeEndpoint, basic(testOperator, testOperatorSecret), form).mustRefuse(t, 400, grants.InvalidRequest, "")
+			a := s.introspect(token).mustBe(t, http.StatusOK)
+			delete(a.header, "Date")
+			want := http.Header{
+				"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}, "Content-Type": {"application/json"}, "Content-Length": {"16"}, "X-Content-Type-Options": {"nosniff"},
+			}
+			if a.body != `{"active":false}` || !reflect.DeepEqual(a.header, want) {
+				t.Errorf("%s %v", a.body, a.header)
+			}
 		})
 	}
 }
 
-func decoded(t *testing.T, token string) object {
+// RFC 7662 §2.1, RFC 7009 §2.1, RFC 6749 §3.2, RFC 6750 §5.3: one token, in the
+// body (INT-05, INT-09, REV-04). TestMethods has the other methods.
+func TestTheTokenParameter(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	good := "token=" + s.token
+	for _, c := range []struct {
+		rule, path, body string
+		status           int
+	}{
+		{"no token", "", "x=y", 400},
+		{"an empty body", "", "", 400},
+		{"an empty token", "", "token=", 400},
+		{"INT-09 token twice", "", good + "&token=b", 400},
+		{"INT-09 the same token twice", "", good + "&" + good, 400},
+		{"INT-09 two hints", "", good + "&token_type_hint=a&token_type_hint=b", 400},
+		{"INT-05 token in the URL", "?" + good, "", 400},
+		{"INT-05 token in the URL and in the body", "?" + good, good, 400},
+		{"INT-05 access_token in the URL", "?access_token=" + s.token, good, 400},
+		{"INT-07 1 MiB", "", "token=" + strings.Repeat("a", 1<<20), 413},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			for _, endpoint := range []string{introspectEndpoint, revokeEndpoint} {
+				a := s.do("POST", endpoint+c.path, c.body, basic(testOperator, testOperatorSecret), header("Content-Type", formType))
+				a.mustRefuse(t, c.status, grants.InvalidRequest, "")
+			}
+			s.mustBeActive(s.token, true)
+		})
+	}
+	s.mustNotLog(s.token)
+}
+
+// expiredToken gives a token that was good, a moment ago.
+func (p *party) expiredToken() string {
+	t := p.s.t
+	t.Helper()
+	brief, secret := p.newClient(object{"client_name": "brief", "scope": "read", "access_token_ttl": 1})
+	token := p.s.post(tokenEndpoint, basic(brief, secret), url.Values{"grant_type": {grants.ClientCredentials}}).mustBe(t, 200).text("access_token")
+	time.Sleep(time.Until(time.Unix(int64(decoded(t, token)["exp"].(float64)), 0)))
+	return token
+}
+
+func decoded(t testing.TB, token string) object {
 	_, claims := decodeToken(t, token)
 	return claims
 }
@@ -96,7 +171,7 @@ func flipLast(s string) string {
 	return s[:len(s)-1] + string(alphabet[last^1])
 }
 
-// RFC 7009 and the contract.
+// RFC 7009 §2.1, §2.2 and the contract (REV-01 to REV-03, REV-07, REV-10).
 func TestRevocation(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, databaseURL string) {
 		s := startServer(t, databaseURL, nil)
@@ -107,12 +182,18 @@ func TestRevocation(t *testing.T) {
 			return s.post(tokenEndpoint, acme.authenticated(), exchangeForm(acme.idp.token(nil), form...)).mustBe(t, 200).text("access_token")
 		}
 		token, sibling := issue(), issue()
-		t.Run("another client's token: 200 without effect", func(t *testing.T) {
-			s.post(revokeEndpoint, other.authenticated(), url.Values{"token": {token}}).mustBe(t, 200)
-			s.mustBeActive(token, true)
+		t.Run("REV-03 another client's token: 200 without effect, and a line in the log", func(t *testing.T) {
+			sibling, secret := acme.newClient(object{"client_name": "another of Acme"})
+			for _, who := range []option{other.authenticated(), basic(sibling, secret), basic(testOperator, testOperatorSecret)} {
+				s.post(revokeEndpoint, who, url.Values{"token": {token}}).mustBe(t, 200)
+				s.mustBeActive(token, true)
+			}
+			if n := strings.Count(s.log.String(), `"jti":"`+decoded(t, token)["jti"].(string)+`"`); n != 4 { // the issue and three tries
+				t.Errorf("%d lines in the log", n)
+			}
 		})
-		t.Run("unknown tokens: 200", func(t *testing.T) {
-			for _, unknown := range []string{"x", "a.b.c", acme.idp.token(nil)} {
+		t.Run("REV-02 unknown, expired and malformed tokens: 200", func(t *testing.T) {
+			for _, unknown := range []string{"x", "a.b.c", acme.idp.token(nil), acme.expiredToken(), s.token + "x", strings.Repeat("[", 20<<10)} {
 				a := s.post(revokeEndpoint, acme.authenticated(), url.Values{"token": {unknown}}).mustBe(t, 200)
 				if a.body != "" || a.header.Get("Cache-Control") != "no-store" {
 					t.Errorf("%q %v", a.body, a.header)
@@ -124,10 +205,16 @@ func TestRevocation(t *testing.T) {
 			s.post(revokeEndpoint, basic(acme.clientID, "x"), url.Values{"token": {token}}).mustRefuse(t, 401, grants.InvalidClient, "")
 			s.mustBeActive(token, true)
 		})
-		t.Run("its own, twice, whatever the hint", func(t *testing.T) {
-			for range 2 {
-				s.post(revokeEndpoint, acme.authenticated(), url.Values{"token": {token}, "token_type_hint": {"unknown"}}).mustBe(t, 200)
-				s.mustBeActive(token, false)
+		t.Run("REV-01, REV-07 its own, twice, whatever the hint", func(t *testing.T) {
+			for _, hint := range []string{"access_token", "refresh_token", "unknown", ""} {
+				mine := issue()
+				for range 2 {
+					a := s.post(revokeEndpoint, acme.authenticated(), url.Values{"token": {mine}, "token_type_hint": {hint}}).mustBe(t, 200)
+					if a.body != "" {
+						t.Errorf("answers %q", a.body)
+					}
+					s.mustBeActive(mine, false) // REV-10: SECURITY.md says what those learn who verify offline
+				}
 			}
 			s.mustBeActive(sibling, true)
 		})
@@ -139,7 +226,8 @@ func TestRevocation(t *testing.T) {
 	})
 }
 
-// Generations: what kills every token at once, and that nothing revives them.
+// Generations: what kills every token at once, and that nothing revives them
+// (REV-08; how long it takes is TestRevokingEverything's).
 func TestTokensDieWithWhatTheyCameFrom(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, databaseURL string) {
 		s := startServer(t, databaseURL, nil)

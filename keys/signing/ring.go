@@ -23,9 +23,8 @@ const (
 	Retain = 25 * time.Hour
 	// ReloadInterval is how often the rows want to be read again, to learn of a
 	// rotation by another replica. An unknown key id makes the ring look at
-	// once, but not more often than reloadPause.
+	// once.
 	ReloadInterval = 5 * time.Second
-	reloadPause    = time.Second
 )
 
 // Store keeps the rows of the ring.
@@ -162,11 +161,13 @@ func (r *Ring) Sign(_ context.Context, typ string, payload []byte) (string, erro
 }
 
 // PublicKey finds the key that verifies tokens of a key id, and its algorithm.
-// A nil key means that there is none; an error that nobody can tell.
+// A nil key means that there is none; an error that nobody can tell. Another
+// replica may have made the key a moment ago, and a token of it is neither
+// inactive nor past revoking. However many ids are unknown, one reading at a
+// time looks for them all.
 func (r *Ring) PublicKey(ctx context.Context, keyID string) (algorithm string, public any, err error) {
-	set := r.keys.Load()
-	k, ok := set.byID[keyID]
-	if !ok && r.config.Now().Sub(set.readAt) > reloadPause {
+	k, ok := r.keys.Load().byID[keyID]
+	if !ok {
 		if err := r.Reload(ctx); err != nil {
 			return "", nil, fmt.Errorf("look for a new signing key: %w", err)
 		}
