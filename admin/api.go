@@ -45,6 +45,7 @@ func (a *API) Mount(router *mux.Router) {
 	mount(a, routes, a.clients())
 	a.route(routes, "/integrators/{integrator}/clients/{client_id}/secret", methods{http.MethodPost: a.addSecret})
 	mount(a, routes, a.lockHolders())
+	mount(a, routes, a.scopeRules())
 	mount(a, routes, a.resourceServers())
 	a.mountLinks(routes)
 	a.route(routes, "/integrators/{integrator}/tokens/revoke", methods{http.MethodPost: a.revokeTokens})

@@ -112,6 +112,7 @@ func TestDocumentHasEveryMember(t *testing.T) {
 		{"KeyURL", "/integrators/{integrator}/key-urls", defaultsOf(a.keyURLs()), keyURLView{}, "KeyURL"},
 		{"Client", "/integrators/{integrator}/clients", defaultsOf(a.clients()), clientView{}, "ClientCreated"},
 		{"LockHolder", "/lock-holders", defaultsOf(a.lockHolders()), lockHolderView{}, "LockHolder"},
+		{"ScopeRule", "/integrators/{integrator}/scope-rules", defaultsOf(a.scopeRules()), scopeRuleView{}, "ScopeRule"},
 		{"ResourceServer", "/resource-servers", defaultsOf(a.resourceServers()), resourceServerView{}, "ResourceServerCreated"},
 	} {
 		t.Run(resource.schema, func(t *testing.T) {

@@ -24,6 +24,8 @@ type Config struct {
 	SubjectAudiences []string
 	// Keys are those of key URLs.
 	Keys Keys
+	// Covers tells whether a scope rule of an integrator gives a scope.
+	Covers func(ctx context.Context, integratorID, scope string) (bool, error)
 	// Pepper is the key of client secret hashes.
 	Pepper registry.Pepper
 	// CursorKey authenticates cursors.
@@ -59,6 +61,7 @@ type Store interface {
 	keyURLs
 	clients
 	lockHolders
+	scopeRules
 	resourceServers
 }
 
@@ -101,6 +104,14 @@ type lockHolders interface {
 	Link(ctx context.Context, link registry.Link) error
 	Unlink(ctx context.Context, link registry.Link) error
 	Manages(ctx context.Context, integratorID, country, organization, suffix string) (bool, error)
+}
+
+type scopeRules interface {
+	CreateScopeRule(ctx context.Context, r *registry.ScopeRule) error
+	ScopeRule(ctx context.Context, integratorID, id string) (*registry.ScopeRule, error)
+	ScopeRules(ctx context.Context, integratorID string, page registry.Page) ([]registry.ScopeRule, error)
+	UpdateScopeRule(ctx context.Context, r *registry.ScopeRule) error
+	DeleteScopeRule(ctx context.Context, integratorID, id string) error
 }
 
 type resourceServers interface {

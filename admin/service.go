@@ -128,7 +128,7 @@ func (s *service) checkClient(ctx context.Context, caller Caller, was, c *regist
 		if err != nil {
 			return err
 		}
-		faults.Add(entitled, "/scope", "not_entitled", "this integrator manages no such lock holder: an operator must link it or set the scope")
+		faults.Add(entitled, "/scope", "not_entitled", "this integrator manages no such lock holder and has no scope rule for it: an operator must link it, add a rule or set the scope")
 	}
 	return faults.Err()
 }
@@ -172,7 +172,7 @@ func (s *service) addSecret(ctx context.Context, c *registry.Client, overlap tim
 func (s *service) entitled(ctx context.Context, integratorID, scope string) (bool, error) {
 	identifier, err := permissions.ParseIdentifier(scope)
 	if err != nil {
-		return false, nil
+		return s.config.Covers(ctx, integratorID, scope)
 	}
 	return s.config.Store.Manages(ctx, integratorID, identifier.CountryISO, identifier.OrganizationID, identifier.OrganizationIDSuffix)
 }

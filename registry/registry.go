@@ -106,6 +106,15 @@ type LockHolder struct {
 	OrganizationIDSuffix string
 }
 
+// ScopeRule gives a scope for a permission: an integrator's entitlement outside
+// lock holders. Rules are tried in the order in which they were made.
+type ScopeRule struct {
+	Object
+	IntegratorID string
+	Permission   string // exact, or a beginning and one *
+	Scope        string // may hold $1, what the * matched
+}
+
 // ResourceServer is an API of the platform.
 type ResourceServer struct {
 	Object

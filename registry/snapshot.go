@@ -10,6 +10,7 @@ type Snapshot struct {
 	keySources  map[KeySource]bool
 	lockHolders map[lockHolderKey]string
 	managed     map[Link]bool
+	scopeRules  map[string][]ScopeRule
 	servers     map[string]*ResourceServer
 	audiences   map[string]bool
 }
@@ -28,6 +29,7 @@ type Contents struct {
 	Clients         []Client
 	LockHolders     []LockHolder
 	Links           []Link
+	ScopeRules      []ScopeRule // in their order
 	ResourceServers []ResourceServer
 }
 
@@ -41,6 +43,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		keySources:  make(map[KeySource]bool, len(c.KeyURLs)),
 		lockHolders: make(map[lockHolderKey]string, len(c.LockHolders)),
 		managed:     make(map[Link]bool, len(c.Links)),
+		scopeRules:  map[string][]ScopeRule{},
 		servers:     make(map[string]*ResourceServer, len(c.ResourceServers)),
 		audiences:   make(map[string]bool, len(c.ResourceServers)),
 	}
@@ -71,6 +74,9 @@ func NewSnapshot(c Contents) *Snapshot {
 	}
 	for _, l := range c.Links {
 		s.managed[l] = true
+	}
+	for _, r := range c.ScopeRules {
+		s.scopeRules[r.IntegratorID] = append(s.scopeRules[r.IntegratorID], r)
 	}
 	for i := range c.ResourceServers {
 		s.servers[c.ResourceServers[i].ID] = &c.ResourceServers[i]
@@ -113,3 +119,6 @@ func (s *Snapshot) HasAudience(audience string) bool { return s.audiences[audien
 
 // HasKeySource tells whether an active key URL or client has its keys there.
 func (s *Snapshot) HasKeySource(source KeySource) bool { return s.keySources[source] }
+
+// ScopeRules gives the rules of an integrator, in their order.
+func (s *Snapshot) ScopeRules(integratorID string) []ScopeRule { return s.scopeRules[integratorID] }

@@ -136,6 +136,7 @@ func readContents(tx *gorm.DB, c *registry.Contents) error {
 	var holders []lockHolderRow
 	var links []linkRow
 	var servers []resourceServerRow
+	var rules []scopeRuleRow
 	for _, rows := range []any{&integrators, &clients, &secrets, &holders, &links, &servers} {
 		if err := tx.Find(rows).Error; err != nil {
 			return fmt.Errorf("read %T: %w", rows, err)
@@ -145,6 +146,10 @@ func readContents(tx *gorm.DB, c *registry.Contents) error {
 	if err := tx.Order("id").Find(&keyURLs).Error; err != nil {
 		return fmt.Errorf("read key URLs: %w", err)
 	}
+	if err := tx.Order("id").Find(&rules).Error; err != nil { // in their order
+		return fmt.Errorf("read scope rules: %w", err)
+	}
+	c.ScopeRules = convertAll(rules, scopeRuleRow.rule)
 	c.Integrators = convertAll(integrators, integratorRow.integrator)
 	c.KeyURLs = convertAll(keyURLs, keyURLRow.keyURL)
 	c.Clients = convertAll(clients, clientRow.client)

@@ -119,12 +119,16 @@ func withdraw(tx *gorm.DB, condition string, scope string, args ...any) error {
 		if len(kept) == len(row.Scopes) {
 			continue
 		}
-		err := tx.Exec("UPDATE clients SET scopes = ?, generation = generation + 1, revision = revision + 1 WHERE id = ?", list(kept), row.Object.ID).Error
-		if err != nil {
+		if err := keepScopes(tx, row.Object.ID, kept); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keepScopes leaves a client with some of its scopes, and ends its tokens.
+func keepScopes(tx *gorm.DB, id string, kept []string) error {
+	return tx.Exec("UPDATE clients SET scopes = ?, generation = generation + 1, revision = revision + 1 WHERE id = ?", list(kept), id).Error
 }
 
 // LinkedLockHolder reads a lock holder that an integrator manages.

@@ -31,6 +31,7 @@ type directory struct {
 	keys             assertion.Keys // of clients with a jwks_uri
 	static           sync.Map       // parsed JWKS of clients, by their text
 	parsed           atomic.Int64
+	ready            atomic.Pointer[readyRules]
 }
 
 var (
@@ -186,7 +187,7 @@ func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) [
 			IntegratorGeneration: integrator.Generation,
 			IntegratorDisabled:   integrator.Status != registry.Active,
 			PermissionsClaim:     k.PermissionsClaim,
-			Entitlements:         entitlements{s, integrator.ID},
+			Entitlements:         entitlements{s, integrator.ID, d.rules(s, integrator.ID)},
 		})
 	}
 	return policies
@@ -244,6 +245,41 @@ func keysError(err error) error {
 type entitlements struct {
 	snapshot     *registry.Snapshot
 	integratorID string
+	*permissions.Rules
+}
+
+// rules gives an integrator's scope rules, made ready once for each snapshot.
+func (d *directory) rules(s *registry.Snapshot, integratorID string) *permissions.Rules {
+	ready := d.ready.Load()
+	if ready == nil || ready.snapshot != s {
+		ready = &readyRules{snapshot: s}
+		d.ready.Store(ready)
+	}
+	if rules, ok := ready.of.Load(integratorID); ok {
+		return rules.(*permissions.Rules)
+	}
+	var list []permissions.Rule
+	for _, r := range s.ScopeRules(integratorID) {
+		list = append(list, permissions.Rule{Permission: r.Permission, Scope: r.Scope})
+	}
+	rules := permissions.NewRules(list)
+	ready.of.Store(integratorID, rules)
+	return rules
+}
+
+// covers tells whether a rule of an integrator gives a scope.
+func (d *directory) covers(ctx context.Context, integratorID, scope string) (bool, error) {
+	snapshot, err := d.Confirmed(ctx)
+	if err != nil {
+		return false, err
+	}
+	return d.rules(snapshot, integratorID).Covers(scope), nil
+}
+
+// readyRules are the scope rules of one snapshot, by integrator.
+type readyRules struct {
+	snapshot *registry.Snapshot
+	of       sync.Map
 }
 
 // LockHolder implements permissions.Entitlements.

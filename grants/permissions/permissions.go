@@ -31,6 +31,9 @@ type Entitlements interface {
 	// LockHolder looks an identifier up: whether the platform knows it, and
 	// whether this integrator manages it, in which case id is set.
 	LockHolder(identifier Identifier) (id string, managed, known bool)
+	// Scope gives the scope of the first rule that a permission matches. ok
+	// without a scope means that the rule would make none that can be granted.
+	Scope(permission string) (scope string, ok bool)
 }
 
 // Grant is one entry that became a scope.
@@ -77,9 +80,10 @@ func Read(claim json.RawMessage) ([]string, *grants.Refusal) {
 	return permissions, nil
 }
 
-// Convert turns permissions into scopes, each once, in their order.
+// Convert turns permissions into scopes, each once, in their order. A permission
+// that names a lock holder is never for a rule.
 func Convert(entries []string, entitlements Entitlements) (granted []Grant, dropped []Dropped) {
-	seen := make(map[string]bool, len(entries))
+	seen, scopes := make(map[string]bool, len(entries)), make(map[string]bool, len(entries))
 	for _, entry := range entries {
 		if seen[entry] {
 			continue
@@ -90,14 +94,24 @@ func Convert(entries []string, entitlements Entitlements) (granted []Grant, drop
 			dropped = append(dropped, Dropped{Permission: entry, Reason: reason})
 			continue
 		}
-		granted = append(granted, grant)
+		if !scopes[grant.Scope] { // two permissions may give one scope
+			granted = append(granted, grant)
+		}
+		scopes[grant.Scope] = true
 	}
 	return granted, dropped
 }
 
 func convert(entry string, entitlements Entitlements) (Grant, string) {
 	if !strings.HasPrefix(entry, LockHolderPrefix) {
-		return Grant{}, DroppedNoRule
+		scope, ok := entitlements.Scope(entry)
+		switch {
+		case !ok:
+			return Grant{}, DroppedNoRule
+		case !grantable(scope): // whatever the port gives
+			return Grant{}, DroppedMalformed
+		}
+		return Grant{Scope: scope}, ""
 	}
 	identifier, err := ParseIdentifier(entry)
 	if err != nil {

@@ -21,6 +21,8 @@ const (
 // with "!" when the integrator does not manage it.
 type lockHolders map[string]string
 
+func (lockHolders) Scope(string) (string, bool) { return "", false }
+
 func (l lockHolders) LockHolder(i permissions.Identifier) (id string, managed, known bool) {
 	id, known = l[i.String()]
 	return id, known && !strings.HasPrefix(id, "!"), known
@@ -150,6 +152,8 @@ func TestConvert(t *testing.T) {
 // credulous is an integrator that manages everything; it would grant whatever
 // it was asked for.
 type credulous struct{ asked []permissions.Identifier }
+
+func (c *credulous) Scope(string) (string, bool) { return "", false }
 
 func (c *credulous) LockHolder(i permissions.Identifier) (id string, managed, known bool) {
 	c.asked = append(c.asked, i)

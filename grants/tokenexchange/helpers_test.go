@@ -82,6 +82,8 @@ func (c claims) signedBy(key *rsa.PrivateKey) string {
 // with "!" is not managed.
 type lockHolders map[string]string
 
+func (lockHolders) Scope(string) (string, bool) { return "", false }
+
 func (l lockHolders) LockHolder(i permissions.Identifier) (id string, managed, known bool) {
 	id, known = l[i.String()]
 	return id, known && !strings.HasPrefix(id, "!"), known

@@ -75,6 +75,10 @@ func newClient(integratorID string) *registry.Client {
 	}
 }
 
+func newScopeRule(integratorID string) *registry.ScopeRule {
+	return &registry.ScopeRule{IntegratorID: integratorID, Permission: unlike("read") + ":*", Scope: unlike("scope") + ".$1"}
+}
+
 func newLockHolder() *registry.LockHolder {
 	return &registry.LockHolder{
 		Name: unlike("holder"), CountryISO: "DK", OrganizationID: unlike("org"), OrganizationIDSuffix: "north",

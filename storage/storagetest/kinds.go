@@ -92,6 +92,26 @@ func clients(s *storage.Store, integratorID string) kind[registry.Client] {
 	}
 }
 
+func scopeRules(s *storage.Store, integratorID string) kind[registry.ScopeRule] {
+	return kind[registry.ScopeRule]{
+		fresh:  func() *registry.ScopeRule { return newScopeRule(integratorID) },
+		object: func(r *registry.ScopeRule) *registry.Object { return &r.Object },
+		create: s.CreateScopeRule,
+		get: func(ctx context.Context, r *registry.ScopeRule) (*registry.ScopeRule, error) {
+			return s.ScopeRule(ctx, integratorID, r.ID)
+		},
+		list: func(ctx context.Context, p registry.Page) ([]registry.ScopeRule, error) {
+			return s.ScopeRules(ctx, integratorID, p)
+		},
+		change: func(r *registry.ScopeRule) { r.Permission, r.Scope = unlike("write"), unlike("scope") },
+		update: s.UpdateScopeRule,
+		remove: func(ctx context.Context, r *registry.ScopeRule) error {
+			return s.DeleteScopeRule(ctx, integratorID, r.ID)
+		},
+		clash: func(with, this *registry.ScopeRule) { this.Permission = with.Permission },
+	}
+}
+
 func lockHolders(s *storage.Store) kind[registry.LockHolder] {
 	return kind[registry.LockHolder]{
 		fresh:  newLockHolder,
@@ -135,6 +155,10 @@ func resourceServers(s *storage.Store) kind[registry.ResourceServer] {
 }
 
 func testIntegrators(t *testing.T, s *storage.Store) { testKind(t, integrators(s)) }
+
+func testScopeRules(t *testing.T, s *storage.Store) {
+	testKind(t, scopeRules(s, storeIntegrator(t, s).ID))
+}
 
 func testKeyURLs(t *testing.T, s *storage.Store) {
 	testKind(t, keyURLs(s, storeIntegrator(t, s).ID))

@@ -20,6 +20,7 @@ func rules() map[string]func(*testing.T, *storage.Store) {
 		"every key URL keeps the rules of objects":         testKeyURLs,
 		"every client keeps the rules of objects":          testClients,
 		"every lock holder keeps the rules of objects":     testLockHolders,
+		"every scope rule keeps the rules of objects":      testScopeRules,
 		"every resource server keeps the rules of objects": testResourceServers,
 		"every list comes in pages":                        testPaging,
 		"the longest values fit":                           testLongestValues,

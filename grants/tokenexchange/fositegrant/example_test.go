@@ -41,6 +41,8 @@ func (a acme) Find(_ context.Context, query fositegrant.KeyQuery) ([]fositegrant
 }
 
 // LockHolder is what the integrator is entitled to.
+func (acme) Scope(string) (string, bool) { return "", false }
+
 func (acme) LockHolder(i fositegrant.Identifier) (id string, managed, known bool) {
 	known = i.CountryISO == "NO" && i.OrganizationID == "919424508"
 	return "lock-holder-1", known, known
