@@ -13,76 +13,63 @@ import (
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
 
-// interface.md §6, PRO-27: who may read an answer in a browser.
-func TestCORS(t *testing.T) {
+// corsWorld is clients that pages of some origins may use.
+type corsWorld struct {
+	s               *server
+	acme            *party
+	app, closed     string // public: of three origins, of none
+	disabled        string
+	backend, secret string
+}
+
+const (
+	ownOrigin  = "https://app.example"
+	evilOrigin = "https://evil.example"
+)
+
+func newCORSWorld(t *testing.T) *corsWorld {
 	s := startServer(t, storagetest.SQLite(t), nil)
-	acme := openClientless(t, s, "/jwks.json")
-	const mine, evil = "https://app.example", "https://evil.example"
-	app, _ := acme.newClient(object{"client_name": "app", "token_endpoint_auth_method": "none", "allowed_origins": []string{mine, "http://localhost:5173", "http://[::1]:8080"}})
-	closed, _ := acme.newClient(object{"client_name": "closed", "token_endpoint_auth_method": "none"})
-	disabled, _ := acme.newClient(object{"client_name": "disabled", "token_endpoint_auth_method": "none", "allowed_origins": []string{mine}, "status": "disabled"})
-	backend, secret := acme.newClient(object{"client_name": "backend", "allowed_origins": []string{mine}})
-	exchange := func(path string, who option, members ...string) func(option) answer {
-		return func(origin option) answer {
-			return s.post(path, who, exchangeForm(guideToken(acme), members...), origin)
-		}
+	w := &corsWorld{s: s, acme: openClientless(t, s, "/jwks.json")}
+	w.app, _ = w.acme.newClient(object{"client_name": "app", "token_endpoint_auth_method": "none", "allowed_origins": []string{ownOrigin, "http://localhost:5173", "http://[::1]:8080"}})
+	w.closed, _ = w.acme.newClient(object{"client_name": "closed", "token_endpoint_auth_method": "none"})
+	w.disabled, _ = w.acme.newClient(object{"client_name": "disabled", "token_endpoint_auth_method": "none", "allowed_origins": []string{ownOrigin}, "status": "disabled"})
+	w.backend, w.secret = w.acme.newClient(object{"client_name": "backend", "allowed_origins": []string{ownOrigin}})
+	return w
+}
+
+// asked is a request of a page: its origin is still to be said.
+type asked func(origin option) answer
+
+func (w *corsWorld) exchange(path string, who option, members ...string) asked {
+	return func(origin option) answer {
+		return w.s.post(path, who, exchangeForm(guideToken(w.acme), members...), origin)
 	}
-	of := func(client string, members ...string) func(option) answer {
-		return exchange(tokenEndpoint, anonymous, append(members, "client_id", client)...)
-	}
-	revoke := func(who option, members url.Values) func(option) answer {
-		return func(origin option) answer { return s.post(revokeEndpoint, who, members, origin) }
-	}
-	get := func(path string, options ...option) func(option) answer {
-		return func(origin option) answer { return s.do("GET", path, "", append(options, origin)...) }
-	}
-	cases := []struct {
-		rule   string
-		do     func(origin option) answer
-		origin string
-		status int
-		want   string
-	}{
-		{"clientless, any origin", exchange(tokenEndpoint, anonymous), evil, 200, "*"},
-		{"clientless, no origin to speak of", exchange(tokenEndpoint, anonymous), "null", 200, "*"},
-		{"clientless, refused", exchange(tokenEndpoint, anonymous, "scope", "x"), evil, 400, "*"},
-		{"clientless at the dialect", exchange(dialectEndpoint, anonymous), evil, 200, "*"},
-		{"clientless at the dialect, with a slash", exchange(dialectEndpoint+"/", anonymous), evil, 200, "*"},
-		{"a client, its origin", of(app), mine, 200, mine},
-		{"a client, another of its origins", of(app), "http://localhost:5173", 200, "http://localhost:5173"},
-		{"a client, an origin by address", of(app), "http://[::1]:8080", 200, "http://[::1]:8080"},
-		{"a client, its origin, refused", of(app, "scope", "x"), mine, 400, mine},
-		{"a client, another origin", of(app), evil, 200, ""},
-		{"a client, no origin to speak of", of(app), "null", 200, ""},
-		{"a client, its origin with a slash", of(app), mine + "/", 200, ""},
-		{"a client, its origin in capitals", of(app), "https://APP.example", 200, ""},
-		{"a client, its origin over http", of(app), "http://app.example", 200, ""},
-		{"a client, its origin at another port", of(app), mine + ":8443", 200, ""},
-		{"a client, an origin that begins like its own", of(app), mine + ".evil.example", 200, ""},
-		{"a client, an origin below its own", of(app), "https://x.app.example", 200, ""},
-		{"a client, two origins in one header", of(app), mine + " " + evil, 200, ""},
-		{"a client at the dialect, its origin", exchange(dialectEndpoint, anonymous, "client_id", app), mine, 200, mine},
-		{"a client at the dialect, another origin", exchange(dialectEndpoint, anonymous, "client_id", app), evil, 200, ""},
-		{"a client without origins", of(closed), mine, 200, ""},
-		{"a client with a secret, its origin", exchange(tokenEndpoint, basic(backend, secret)), mine, 200, mine},
-		{"a client with a secret, another origin", exchange(tokenEndpoint, basic(backend, secret)), evil, 200, ""},
-		{"a wrong secret, its origin, so that it can read why", exchange(tokenEndpoint, basic(backend, "x")), mine, 401, mine},
-		{"a wrong secret, another origin", exchange(tokenEndpoint, basic(backend, "x")), evil, 401, ""},
-		{"an unknown client", of("unknown"), mine, 401, ""},
-		{"a disabled client, which is none", of(disabled), mine, 401, ""},
-		{"two methods of authentication", exchange(tokenEndpoint, basic(backend, secret), "client_secret", secret), evil, 400, ""},
-		{"a bearer token", exchange(tokenEndpoint, header("Authorization", "Bearer x")), evil, 401, ""},
-		{"revocation by a client, its origin", revoke(anonymous, url.Values{"token": {"x"}, "client_id": {app}}), mine, 200, mine},
-		{"revocation by a client, another origin", revoke(anonymous, url.Values{"token": {"x"}, "client_id": {app}}), evil, 200, ""},
-		{"revocation by nobody, refused", revoke(anonymous, url.Values{"token": {"x"}}), evil, 401, "*"},
-		{"introspection", func(o option) answer { return s.post(introspectEndpoint, anonymous, url.Values{"token": {"x"}}, o) }, mine, 401, ""},
-		{"the admin API", get("/admin/v1/integrators"), mine, 401, ""},
-		{"the admin API with a token", get("/admin/v1/integrators", header("Authorization", "Bearer "+s.token)), mine, 200, ""},
-		{"the admin API's description", get("/admin/v1/openapi.yaml"), mine, 200, ""},
-		{"JWKS", get("/.well-known/jwks.json"), evil, 200, "*"},
-		{"metadata", get("/.well-known/oauth-authorization-server"), evil, 200, "*"},
-		{"metadata at the other place", get("/.well-known/openid-configuration"), evil, 200, "*"},
-	}
+}
+
+// of exchanges as a public client.
+func (w *corsWorld) of(client string, members ...string) asked {
+	return w.exchange(tokenEndpoint, anonymous, append(members, "client_id", client)...)
+}
+
+func (w *corsWorld) post(path string, form url.Values) asked {
+	return func(origin option) answer { return w.s.post(path, anonymous, form, origin) }
+}
+
+func (w *corsWorld) get(path string, options ...option) asked {
+	return func(origin option) answer { return w.s.do("GET", path, "", append(options, origin)...) }
+}
+
+// corsCase is a page of an origin that asks, and who is told that it may read
+// the answer.
+type corsCase struct {
+	rule   string
+	do     asked
+	origin string
+	status int
+	want   string
+}
+
+func checkCORS(t *testing.T, cases []corsCase) {
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
 			a := c.do(header("Origin", c.origin)).mustBe(t, c.status)
@@ -96,8 +83,63 @@ func TestCORS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// interface.md §6, PRO-27: with a client, the origins it lists, as a browser
+// sends them.
+func TestCORSOfAClient(t *testing.T) {
+	w := newCORSWorld(t)
+	checkCORS(t, []corsCase{
+		{"a client, its origin", w.of(w.app), ownOrigin, 200, ownOrigin},
+		{"a client, another of its origins", w.of(w.app), "http://localhost:5173", 200, "http://localhost:5173"},
+		{"a client, an origin by address", w.of(w.app), "http://[::1]:8080", 200, "http://[::1]:8080"},
+		{"a client, its origin, refused", w.of(w.app, "scope", "x"), ownOrigin, 400, ownOrigin},
+		{"a client, another origin", w.of(w.app), evilOrigin, 200, ""},
+		{"a client, no origin to speak of", w.of(w.app), "null", 200, ""},
+		{"a client, its origin with a slash", w.of(w.app), ownOrigin + "/", 200, ""},
+		{"a client, its origin in capitals", w.of(w.app), "https://APP.example", 200, ""},
+		{"a client, its origin over http", w.of(w.app), "http://app.example", 200, ""},
+		{"a client, its origin at another port", w.of(w.app), ownOrigin + ":8443", 200, ""},
+		{"a client, an origin that begins like its own", w.of(w.app), ownOrigin + ".evil.example", 200, ""},
+		{"a client, an origin below its own", w.of(w.app), "https://x.app.example", 200, ""},
+		{"a client, two origins in one header", w.of(w.app), ownOrigin + " " + evilOrigin, 200, ""},
+		{"a client at the dialect, its origin", w.exchange(dialectEndpoint, anonymous, "client_id", w.app), ownOrigin, 200, ownOrigin},
+		{"a client at the dialect, another origin", w.exchange(dialectEndpoint, anonymous, "client_id", w.app), evilOrigin, 200, ""},
+		{"a client without origins", w.of(w.closed), ownOrigin, 200, ""},
+		{"a client with a w.secret, its origin", w.exchange(tokenEndpoint, basic(w.backend, w.secret)), ownOrigin, 200, ownOrigin},
+		{"a client with a w.secret, another origin", w.exchange(tokenEndpoint, basic(w.backend, w.secret)), evilOrigin, 200, ""},
+		{"a wrong w.secret, its origin, so that it can read why", w.exchange(tokenEndpoint, basic(w.backend, "x")), ownOrigin, 401, ownOrigin},
+		{"a wrong w.secret, another origin", w.exchange(tokenEndpoint, basic(w.backend, "x")), evilOrigin, 401, ""},
+		{"an unknown client", w.of("unknown"), ownOrigin, 401, ""},
+		{"a disabled client, which is none", w.of(w.disabled), ownOrigin, 401, ""},
+		{"two methods of authentication", w.exchange(tokenEndpoint, basic(w.backend, w.secret), "client_secret", w.secret), evilOrigin, 400, ""},
+		{"a bearer token", w.exchange(tokenEndpoint, header("Authorization", "Bearer x")), evilOrigin, 401, ""},
+	})
+}
+
+// interface.md §6: without a client, every origin, where browsers may come at
+// all.
+func TestCORS(t *testing.T) {
+	w := newCORSWorld(t)
+	checkCORS(t, []corsCase{
+		{"clientless, any origin", w.exchange(tokenEndpoint, anonymous), evilOrigin, 200, "*"},
+		{"clientless, no origin to speak of", w.exchange(tokenEndpoint, anonymous), "null", 200, "*"},
+		{"clientless, refused", w.exchange(tokenEndpoint, anonymous, "scope", "x"), evilOrigin, 400, "*"},
+		{"clientless at the dialect", w.exchange(dialectEndpoint, anonymous), evilOrigin, 200, "*"},
+		{"clientless at the dialect, with a slash", w.exchange(dialectEndpoint+"/", anonymous), evilOrigin, 200, "*"},
+		{"revocation by a client, its origin", w.post(revokeEndpoint, url.Values{"token": {"x"}, "client_id": {w.app}}), ownOrigin, 200, ownOrigin},
+		{"revocation by a client, another origin", w.post(revokeEndpoint, url.Values{"token": {"x"}, "client_id": {w.app}}), evilOrigin, 200, ""},
+		{"revocation by nobody, refused", w.post(revokeEndpoint, url.Values{"token": {"x"}}), evilOrigin, 401, "*"},
+		{"introspection", w.post(introspectEndpoint, url.Values{"token": {"x"}}), ownOrigin, 401, ""},
+		{"the admin API", w.get("/admin/v1/integrators"), ownOrigin, 401, ""},
+		{"the admin API with a token", w.get("/admin/v1/integrators", header("Authorization", "Bearer "+w.s.token)), ownOrigin, 200, ""},
+		{"the admin API's description", w.get("/admin/v1/openapi.yaml"), ownOrigin, 200, ""},
+		{"JWKS", w.get("/.well-known/jwks.json"), evilOrigin, 200, "*"},
+		{"metadata", w.get("/.well-known/oauth-authorization-server"), evilOrigin, 200, "*"},
+		{"metadata at the other place", w.get("/.well-known/openid-configuration"), evilOrigin, 200, "*"},
+	})
 	t.Run("no Origin, no header, and Vary all the same", func(t *testing.T) {
-		a := exchange(tokenEndpoint, anonymous)(anonymous).mustBe(t, 200)
+		a := w.exchange(tokenEndpoint, anonymous)(anonymous).mustBe(t, 200)
 		a.mustAllow(t, "")
 		if a.header.Get("Vary") != "Origin" {
 			t.Errorf("Vary %q", a.header.Get("Vary"))
@@ -153,15 +195,35 @@ func TestPreflights(t *testing.T) {
 
 // interface.md §6: a page that is told to try later can read when.
 func TestRetryAfterCanBeReadInABrowser(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
+	s := startServer(t, storagetest.SQLite(t), map[string]string{"exchange_log": "async"})
 	acme := openClientless(t, s, "/jwks.json")
-	acme.idp.broken.Store(true)
-	a := s.post(tokenEndpoint, anonymous, exchangeForm(guideToken(acme)), header("Origin", "https://any.example"))
-	a.mustRefuse(t, 503, grants.TemporarilyUnavailable, "")
-	a.mustAllow(t, "*")
-	if !strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "Retry-After") {
-		t.Errorf("%v", a.header)
+	token := guideToken(acme)
+	ask := func() answer {
+		return s.post(tokenEndpoint, anonymous, exchangeForm(token), header("Origin", "https://any.example"))
 	}
+	mustSayWhen := func(t *testing.T, a answer) {
+		a.mustAllow(t, "*")
+		if !strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "Retry-After") || a.header.Get("Retry-After") == "" {
+			t.Errorf("%v", a.header)
+		}
+	}
+	t.Run("429", func(t *testing.T) {
+		a := ask()
+		for range 5000 { // more of one subject than a second and a pause allow
+			if a = ask(); a.status != http.StatusOK {
+				break
+			}
+		}
+		mustSayWhen(t, a.mustBe(t, http.StatusTooManyRequests))
+		a.mustBeSafe(t)
+	})
+	t.Run("503", func(t *testing.T) {
+		if err := s.p.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		a := s.post(tokenEndpoint, anonymous, exchangeForm(acme.idp.token(object{"iss": "https://unknown.example"})), header("Origin", "https://any.example"))
+		mustSayWhen(t, a.mustBe(t, http.StatusServiceUnavailable))
+	})
 }
 
 // What the gate refuses before anybody looks at credentials can be read

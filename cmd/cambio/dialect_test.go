@@ -75,103 +75,95 @@ func numbered(name string, n int) []string {
 	return names
 }
 
-// interface.md §5 and PRO-04, spelling by spelling.
-func TestDialectSpellings(t *testing.T) {
+// dialectWorld is what bodies of the dialect are about: TOKEN and ISSUER in them
+// stand for its subject token and for this server.
+type dialectWorld struct {
+	s              *server
+	token          string
+	reader, secret string // a client of scope "read write"
+	both           func(*testing.T, answer)
+}
+
+type dialectCase struct {
+	rule  string
+	body  string
+	check func(*testing.T, answer)
+}
+
+func newDialectWorld(t *testing.T) *dialectWorld {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme := openClientless(t, s, "/jwks.json")
-	reader, secret := acme.newClient(object{"client_name": "reader", "scope": "read write"})
-	token := guideToken(acme)
-	refuse := func(code grants.Code) func(*testing.T, answer) {
-		return func(t *testing.T, a answer) { a.mustRefuse(t, 400, code, "") }
-	}
-	scopes := func(want ...string) func(*testing.T, answer) {
-		return func(t *testing.T, a answer) {
-			if got := fmt.Sprint(a.mustBe(t, 200).json["scope"]); got != fmt.Sprint(want) {
-				t.Errorf("scope %s, want %v", got, want)
-			}
-		}
-	}
-	both := scopes(lockScope, otherLockScope)
-	cases := []struct {
-		rule  string
-		body  string
-		check func(*testing.T, answer)
-	}{
-		{"grant instead of grant_type", `{"grant":"token_exchange","subjectToken":"TOKEN"}`, both},
-		{"the URN", `{"grant_type":"` + grants.TokenExchange + `","subject_token":"TOKEN"}`, both},
-		{"the URN as grant", `{"grant":"` + grants.TokenExchange + `","subjectToken":"TOKEN"}`, both},
-		{"subject_token_type, given", `{"grant":"token_exchange","subjectToken":"TOKEN","subject_token_type":"` + grants.TokenTypeAccessToken + `"}`, both},
-		{"subject_token_type, wrong", `{"grant":"token_exchange","subjectToken":"TOKEN","subject_token_type":"jwt"}`, refuse(grants.InvalidRequest)},
-		{"requested_token_type", `{"grant":"token_exchange","subjectToken":"TOKEN","requested_token_type":"` + grants.TokenTypeAccessToken + `"}`, both},
-		{"scope as a string", `{"grant":"token_exchange","subject_token":"TOKEN","scope":"` + lockScope + `"}`, scopes(lockScope)},
-		{"scope as a string of two", `{"grant":"token_exchange","subject_token":"TOKEN","scope":"` + lockScope + ` ` + otherLockScope + `"}`, both},
-		{"scope as an array", `{"grant":"token_exchange","subject_token":"TOKEN","scope":["` + otherLockScope + `"]}`, scopes(otherLockScope)},
-		{"scope as an empty array is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":[]}`, both},
-		{"scope as an empty string is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":""}`, both},
-		{"null is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":null,"audience":null,"client_id":null}`, both},
-		{"audience as an array", `{"grant":"token_exchange","subject_token":"TOKEN","audience":["ISSUER","ISSUER"]}`, both},
-		{"audience as a string", `{"grant":"token_exchange","subject_token":"TOKEN","audience":"ISSUER"}`, both},
-		{"PRO-15: audience, not registered", `{"grant":"token_exchange","subject_token":"TOKEN","audience":["ISSUER","x"]}`, refuse(grants.InvalidTarget)},
-		{"PRO-13: actor_token", `{"grant":"token_exchange","subject_token":"TOKEN","actor_token":"x"}`, refuse(grants.InvalidRequest)},
-		{"unknown members are ignored", `{"grant":"token_exchange","subject_token":"TOKEN","x":[1,{"y":null}]}`, both},
-		{"PRO-04: __proto__ is an unknown member", `{"grant":"token_exchange","subject_token":"TOKEN","__proto__":{"scope":"admin","client_id":"x"},"constructor":{"prototype":{}}}`, both},
-		{"client credentials", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `"}`, scopes("read", "write")},
-		{"client credentials with scope", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `","scope":["write"]}`, scopes("write")},
-		{"PRO-24: client credentials with a subject token", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
-		{"both spellings of the token", `{"grant":"token_exchange","subject_token":"TOKEN","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
-		{"both spellings of the grant", `{"grant":"token_exchange","grant_type":"token_exchange","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: a member twice", `{"grant":"token_exchange","subjectToken":"TOKEN","subjectToken":"x"}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: a member twice, once escaped", `{"grant":"token_exchange","subjectToken":"TOKEN","\u0073ubjectToken":"x"}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: a member in other case is an unknown one", `{"grant":"token_exchange","subjectToken":"TOKEN","SUBJECTTOKEN":"x"}`, both},
-		{"PRO-04: an unknown member twice", `{"grant":"token_exchange","subjectToken":"TOKEN","x":1,"x":1}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: a number for a string", `{"grant":"token_exchange","subjectToken":1}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: a boolean for a string", `{"grant":true,"subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: an object for a string", `{"grant":"token_exchange","subjectToken":{"value":"TOKEN"}}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: an array for a string", `{"grant":"token_exchange","subjectToken":["TOKEN"]}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: two scopes in one element", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + ` ` + otherLockScope + `"]}`, refuse(grants.InvalidScope)},
-		{"PRO-04: an empty element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + `",""]}`, refuse(grants.InvalidScope)},
-		{"PRO-04: a tab in an element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["a\tb"]}`, refuse(grants.InvalidScope)},
-		{"PRO-04: a quote in an element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["a\"b"]}`, refuse(grants.InvalidScope)},
-		{"PRO-04: a number in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + `",1]}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: an array in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[["` + lockScope + `"]]}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: an object for scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":{"0":"` + lockScope + `"}}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: null in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[null]}`, refuse(grants.InvalidRequest)},
-		{"credentials under names of nobody", `{"grant":"token_exchange","subjectToken":"TOKEN","clientId":"x","clientSecret":"y"}`, refuse(grants.InvalidRequest)},
-		{"an array of 30,000 numbers", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[` + strings.Repeat("1,", 30000) + `1]}`, refuse(grants.InvalidRequest)},
-		{"65 scopes", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + strings.Join(numbered("s", 65), `","`) + `"]}`, refuse(grants.InvalidRequest)},
-		{"17 audiences", `{"grant":"token_exchange","subjectToken":"TOKEN","audience":[` + strings.Repeat(`"ISSUER",`, 16) + `"ISSUER"]}`, refuse(grants.InvalidTarget)},
-		{"no object", `["token_exchange"]`, refuse(grants.InvalidRequest)},
-		{"null", `null`, refuse(grants.InvalidRequest)},
-		{"nothing", ``, refuse(grants.InvalidRequest)},
-		{"an empty object", `{}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: two documents", `{"grant":"token_exchange","subjectToken":"TOKEN"}{}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: trailing text", `{"grant":"token_exchange","subjectToken":"TOKEN"}x`, refuse(grants.InvalidRequest)},
-		{"PRO-04: trailing space is none", `{"grant":"token_exchange","subjectToken":"TOKEN"}` + "\r\n\t ", both},
-		{"PRO-04: a comment", `{"grant":"token_exchange",/**/"subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: a byte order mark", "\ufeff" + `{"grant":"token_exchange","subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: not UTF-8", `{"grant":"token_exchange","subjectToken":"TOKEN","x":"` + "\xff" + `"}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: a NUL", `{"grant":"token_exchange","subjectToken":"TOKEN\u0000"}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: nesting of 16", `{"grant":"token_exchange","subjectToken":"TOKEN","x":` + strings.Repeat("[", 15) + strings.Repeat("]", 15) + `}`, both},
-		{"PRO-04: nesting of 17", `{"grant":"token_exchange","subjectToken":"TOKEN","x":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + `}`, refuse(grants.InvalidRequest)},
-		{"PRO-04: deep nesting", `{"grant":"token_exchange","x":` + strings.Repeat("[", 20000) + `}`, refuse(grants.InvalidRequest)},
-		{"[B]: the guide's sample without its comma", `{"grant_type":"client_credentials","client_id":"` + reader + `","client_secret":"` + secret + `" "scope":["read"]}`, refuse(grants.InvalidRequest)},
-		{"an unknown grant", `{"grant":"password"}`, refuse(grants.UnsupportedGrantType)},
-		{"a grant of RFC 7523, which the dialect never had", `{"grant":"urn:ietf:params:oauth:grant-type:jwt-bearer","assertion":"TOKEN"}`, refuse(grants.UnsupportedGrantType)},
-		{"the grant in other case", `{"grant":"Token_Exchange","subjectToken":"TOKEN"}`, refuse(grants.UnsupportedGrantType)},
-		{"the grant with a dash", `{"grant":"token-exchange","subjectToken":"TOKEN"}`, refuse(grants.UnsupportedGrantType)},
-		{"no grant", `{"subjectToken":"TOKEN"}`, refuse(grants.InvalidRequest)},
-		{"no token", `{"grant":"token_exchange"}`, refuse(grants.InvalidRequest)},
-	}
+	d := &dialectWorld{s: s, token: guideToken(acme), both: wantScopes(lockScope, otherLockScope)}
+	d.reader, d.secret = acme.newClient(object{"client_name": "reader", "scope": "read write"})
+	return d
+}
+
+func (d *dialectWorld) check(t *testing.T, cases []dialectCase) {
 	for _, c := range cases {
 		t.Run(c.rule, func(t *testing.T) {
-			body := strings.NewReplacer("TOKEN", token, "ISSUER", s.url).Replace(c.body)
-			c.check(t, s.do("POST", dialectEndpoint, body, header("Content-Type", "application/json")))
+			body := strings.NewReplacer("TOKEN", d.token, "ISSUER", d.s.url).Replace(c.body)
+			c.check(t, d.s.do("POST", dialectEndpoint, body, header("Content-Type", "application/json")))
 		})
 	}
+}
+
+func wantRefusal(code grants.Code) func(*testing.T, answer) {
+	return func(t *testing.T, a answer) {
+		t.Helper()
+		a.mustRefuse(t, 400, code, "")
+	}
+}
+
+func wantScopes(want ...string) func(*testing.T, answer) {
+	return func(t *testing.T, a answer) {
+		t.Helper()
+		if got := fmt.Sprint(a.mustBe(t, 200).json["scope"]); got != fmt.Sprint(want) {
+			t.Errorf("scope %s, want %v", got, want)
+		}
+	}
+}
+
+// interface.md §5, spelling by spelling.
+func TestDialectSpellings(t *testing.T) {
+	d := newDialectWorld(t)
+	s, token := d.s, d.token
+	d.check(t, []dialectCase{
+		{"grant instead of grant_type", `{"grant":"token_exchange","subjectToken":"TOKEN"}`, d.both},
+		{"the URN", `{"grant_type":"` + grants.TokenExchange + `","subject_token":"TOKEN"}`, d.both},
+		{"the URN as grant", `{"grant":"` + grants.TokenExchange + `","subjectToken":"TOKEN"}`, d.both},
+		{"subject_token_type, given", `{"grant":"token_exchange","subjectToken":"TOKEN","subject_token_type":"` + grants.TokenTypeAccessToken + `"}`, d.both},
+		{"subject_token_type, wrong", `{"grant":"token_exchange","subjectToken":"TOKEN","subject_token_type":"jwt"}`, wantRefusal(grants.InvalidRequest)},
+		{"requested_token_type", `{"grant":"token_exchange","subjectToken":"TOKEN","requested_token_type":"` + grants.TokenTypeAccessToken + `"}`, d.both},
+		{"scope as a string", `{"grant":"token_exchange","subject_token":"TOKEN","scope":"` + lockScope + `"}`, wantScopes(lockScope)},
+		{"scope as a string of two", `{"grant":"token_exchange","subject_token":"TOKEN","scope":"` + lockScope + ` ` + otherLockScope + `"}`, d.both},
+		{"scope as an array", `{"grant":"token_exchange","subject_token":"TOKEN","scope":["` + otherLockScope + `"]}`, wantScopes(otherLockScope)},
+		{"scope as an empty array is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":[]}`, d.both},
+		{"scope as an empty string is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":""}`, d.both},
+		{"null is none", `{"grant":"token_exchange","subject_token":"TOKEN","scope":null,"audience":null,"client_id":null}`, d.both},
+		{"audience as an array", `{"grant":"token_exchange","subject_token":"TOKEN","audience":["ISSUER","ISSUER"]}`, d.both},
+		{"audience as a string", `{"grant":"token_exchange","subject_token":"TOKEN","audience":"ISSUER"}`, d.both},
+		{"PRO-15: audience, not registered", `{"grant":"token_exchange","subject_token":"TOKEN","audience":["ISSUER","x"]}`, wantRefusal(grants.InvalidTarget)},
+		{"PRO-13: actor_token", `{"grant":"token_exchange","subject_token":"TOKEN","actor_token":"x"}`, wantRefusal(grants.InvalidRequest)},
+		{"unknown members are ignored", `{"grant":"token_exchange","subject_token":"TOKEN","x":[1,{"y":null}]}`, d.both},
+		{"client credentials", `{"grant_type":"client_credentials","client_id":"` + d.reader + `","client_secret":"` + d.secret + `"}`, wantScopes("read", "write")},
+		{"client credentials with scope", `{"grant_type":"client_credentials","client_id":"` + d.reader + `","client_secret":"` + d.secret + `","scope":["write"]}`, wantScopes("write")},
+		{"PRO-24: client credentials with a subject token", `{"grant_type":"client_credentials","client_id":"` + d.reader + `","client_secret":"` + d.secret + `","subjectToken":"TOKEN"}`, wantRefusal(grants.InvalidRequest)},
+		{"both spellings of the token", `{"grant":"token_exchange","subject_token":"TOKEN","subjectToken":"TOKEN"}`, wantRefusal(grants.InvalidRequest)},
+		{"both spellings of the grant", `{"grant":"token_exchange","grant_type":"token_exchange","subjectToken":"TOKEN"}`, wantRefusal(grants.InvalidRequest)},
+		{"credentials under names of nobody", `{"grant":"token_exchange","subjectToken":"TOKEN","clientId":"x","clientSecret":"y"}`, wantRefusal(grants.InvalidRequest)},
+		{"65 scopes", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + strings.Join(numbered("s", 65), `","`) + `"]}`, wantRefusal(grants.InvalidRequest)},
+		{"17 audiences", `{"grant":"token_exchange","subjectToken":"TOKEN","audience":[` + strings.Repeat(`"ISSUER",`, 16) + `"ISSUER"]}`, wantRefusal(grants.InvalidTarget)},
+		{"an unknown grant", `{"grant":"password"}`, wantRefusal(grants.UnsupportedGrantType)},
+		{"a grant of RFC 7523, which the dialect never had", `{"grant":"urn:ietf:params:oauth:grant-type:jwt-bearer","assertion":"TOKEN"}`, wantRefusal(grants.UnsupportedGrantType)},
+		{"the grant in other case", `{"grant":"Token_Exchange","subjectToken":"TOKEN"}`, wantRefusal(grants.UnsupportedGrantType)},
+		{"the grant with a dash", `{"grant":"token-exchange","subjectToken":"TOKEN"}`, wantRefusal(grants.UnsupportedGrantType)},
+		{"no grant", `{"subjectToken":"TOKEN"}`, wantRefusal(grants.InvalidRequest)},
+		{"no token", `{"grant":"token_exchange"}`, wantRefusal(grants.InvalidRequest)},
+	})
 	t.Run("a form", func(t *testing.T) {
-		both(t, s.post(dialectEndpoint, anonymous, url.Values{"grant": {"token_exchange"}, "subjectToken": {token}}))
-		both(t, s.post(dialectEndpoint, anonymous, exchangeForm(token)))
-		scopes(lockScope)(t, s.post(dialectEndpoint, anonymous, url.Values{"grant": {"token_exchange"}, "subjectToken": {token}, "scope": {lockScope}}))
+		d.both(t, s.post(dialectEndpoint, anonymous, url.Values{"grant": {"token_exchange"}, "subjectToken": {token}}))
+		d.both(t, s.post(dialectEndpoint, anonymous, exchangeForm(token)))
+		wantScopes(lockScope)(t, s.post(dialectEndpoint, anonymous, url.Values{"grant": {"token_exchange"}, "subjectToken": {token}, "scope": {lockScope}}))
 		for _, form := range []url.Values{{"grant": {"token_exchange", "token_exchange"}, "subjectToken": {token}}, {"grant": {"token_exchange"}, "subjectToken": {token}, "subject_token": {token}}, {"grant": {"token_exchange"}, "subjectToken": {token}, "clientSecret": {"x"}}} {
 			s.post(dialectEndpoint, anonymous, form).mustRefuse(t, 400, grants.InvalidRequest, "")
 		}
@@ -182,6 +174,46 @@ func TestDialectSpellings(t *testing.T) {
 	t.Run("the spellings are of the dialect only", func(t *testing.T) {
 		s.post(tokenEndpoint, anonymous, url.Values{"grant": {"token_exchange"}, "subjectToken": {token}}).mustRefuse(t, 400, grants.InvalidRequest, "")
 		s.post(tokenEndpoint, anonymous, url.Values{"grant_type": {"token_exchange"}}).mustRefuse(t, 400, grants.UnsupportedGrantType, "")
+	})
+}
+
+// PRO-04: a body is one JSON object as JSON has it, of strings.
+func TestDialectJSON(t *testing.T) {
+	d := newDialectWorld(t)
+	d.check(t, []dialectCase{
+		{"__proto__ is an unknown member", `{"grant":"token_exchange","subject_token":"TOKEN","__proto__":{"scope":"admin","client_id":"x"},"constructor":{"prototype":{}}}`, d.both},
+		{"a member twice", `{"grant":"token_exchange","subjectToken":"TOKEN","subjectToken":"x"}`, wantRefusal(grants.InvalidRequest)},
+		{"a member twice, once escaped", `{"grant":"token_exchange","subjectToken":"TOKEN","\u0073ubjectToken":"x"}`, wantRefusal(grants.InvalidRequest)},
+		{"a member in other case is an unknown one", `{"grant":"token_exchange","subjectToken":"TOKEN","SUBJECTTOKEN":"x"}`, d.both},
+		{"an unknown member twice", `{"grant":"token_exchange","subjectToken":"TOKEN","x":1,"x":1}`, wantRefusal(grants.InvalidRequest)},
+		{"a number for a string", `{"grant":"token_exchange","subjectToken":1}`, wantRefusal(grants.InvalidRequest)},
+		{"a boolean for a string", `{"grant":true,"subjectToken":"TOKEN"}`, wantRefusal(grants.InvalidRequest)},
+		{"an object for a string", `{"grant":"token_exchange","subjectToken":{"value":"TOKEN"}}`, wantRefusal(grants.InvalidRequest)},
+		{"an array for a string", `{"grant":"token_exchange","subjectToken":["TOKEN"]}`, wantRefusal(grants.InvalidRequest)},
+		{"two scopes in one element", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + ` ` + otherLockScope + `"]}`, wantRefusal(grants.InvalidScope)},
+		{"an empty element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + `",""]}`, wantRefusal(grants.InvalidScope)},
+		{"a tab in an element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["a\tb"]}`, wantRefusal(grants.InvalidScope)},
+		{"a quote in an element of scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["a\"b"]}`, wantRefusal(grants.InvalidScope)},
+		{"a number in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":["` + lockScope + `",1]}`, wantRefusal(grants.InvalidRequest)},
+		{"an array in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[["` + lockScope + `"]]}`, wantRefusal(grants.InvalidRequest)},
+		{"an object for scope", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":{"0":"` + lockScope + `"}}`, wantRefusal(grants.InvalidRequest)},
+		{"null in the scope array", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[null]}`, wantRefusal(grants.InvalidRequest)},
+		{"an array of 30,000 numbers", `{"grant":"token_exchange","subjectToken":"TOKEN","scope":[` + strings.Repeat("1,", 30000) + `1]}`, wantRefusal(grants.InvalidRequest)},
+		{"no object", `["token_exchange"]`, wantRefusal(grants.InvalidRequest)},
+		{"null", `null`, wantRefusal(grants.InvalidRequest)},
+		{"nothing", ``, wantRefusal(grants.InvalidRequest)},
+		{"an empty object", `{}`, wantRefusal(grants.InvalidRequest)},
+		{"two documents", `{"grant":"token_exchange","subjectToken":"TOKEN"}{}`, wantRefusal(grants.InvalidRequest)},
+		{"trailing text", `{"grant":"token_exchange","subjectToken":"TOKEN"}x`, wantRefusal(grants.InvalidRequest)},
+		{"trailing space is none", `{"grant":"token_exchange","subjectToken":"TOKEN"}` + "\r\n\t ", d.both},
+		{"a comment", `{"grant":"token_exchange",/**/"subjectToken":"TOKEN"}`, wantRefusal(grants.InvalidRequest)},
+		{"a byte order mark", "\ufeff" + `{"grant":"token_exchange","subjectToken":"TOKEN"}`, wantRefusal(grants.InvalidRequest)},
+		{"not UTF-8", `{"grant":"token_exchange","subjectToken":"TOKEN","x":"` + "\xff" + `"}`, wantRefusal(grants.InvalidRequest)},
+		{"a NUL", `{"grant":"token_exchange","subjectToken":"TOKEN\u0000"}`, wantRefusal(grants.InvalidRequest)},
+		{"nesting of 16", `{"grant":"token_exchange","subjectToken":"TOKEN","x":` + strings.Repeat("[", 15) + strings.Repeat("]", 15) + `}`, d.both},
+		{"nesting of 17", `{"grant":"token_exchange","subjectToken":"TOKEN","x":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + `}`, wantRefusal(grants.InvalidRequest)},
+		{"deep nesting", `{"grant":"token_exchange","x":` + strings.Repeat("[", 20000) + `}`, wantRefusal(grants.InvalidRequest)},
+		{"[B]: the guide's sample without its comma", `{"grant_type":"client_credentials","client_id":"` + d.reader + `","client_secret":"` + d.secret + `" "scope":["read"]}`, wantRefusal(grants.InvalidRequest)},
 	})
 }
 

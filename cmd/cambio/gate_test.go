@@ -15,6 +15,25 @@ import (
 
 const formType = "application/x-www-form-urlencoded"
 
+// refused is a form that the gate turns away.
+type refused struct {
+	rule   string
+	body   string
+	status int
+	code   grants.Code
+}
+
+// mustRefuseForms sends forms of a client that authenticates, and counts what
+// it got.
+func (p *party) mustRefuseForms(t *testing.T, cases []refused) {
+	for _, c := range cases {
+		t.Run(c.rule, func(t *testing.T) {
+			p.s.do(http.MethodPost, tokenEndpoint, c.body, p.authenticated(), header("Content-Type", formType)).mustRefuse(t, c.status, c.code, "")
+		})
+	}
+	p.mustHaveBeenGranted(0)
+}
+
 // RFC 6749 §3.2, security.md §2.8 and what fosite lets through (fosite.md §2.1,
 // §2.2): the gate in front of it refuses before anything else is done.
 func TestGate(t *testing.T) {
@@ -22,86 +41,106 @@ func TestGate(t *testing.T) {
 	acme := s.newParty("Acme")
 	acme.manage("919424508", "east")
 	good := exchangeForm(acme.idp.token(nil)).Encode()
-	cases := []struct {
-		rule        string
-		body        string
-		contentType string
-		status      int
-		code        grants.Code
-	}{
-		{"a parameter twice", good + "&subject_token=x", formType, 400, grants.InvalidRequest},
-		{"grant_type twice", good + "&grant_type=client_credentials", formType, 400, grants.InvalidRequest},
-		{"scope twice", good + "&scope=a&scope=b", formType, 400, grants.InvalidRequest},
-		{"subject_token_type twice, the same", good + "&subject_token_type=" + url.QueryEscape(grants.TokenTypeJWT), formType, 400, grants.InvalidRequest},
-		{"a parameter that nobody knows twice (RFC 6749 §3.2)", good + "&x=1&x=2", formType, 400, grants.InvalidRequest},
-		{"a parameter twice, once without a value", good + "&scope=&scope=" + lockScope, formType, 400, grants.InvalidRequest},
-		{"audiences in one value", good + "&audience=a+b", formType, 400, grants.InvalidTarget},
-		{"PRO-07: 9 MB of nested brackets as subject token", "grant_type=" + url.QueryEscape(grants.TokenExchange) + "&subject_token=" + strings.Repeat("[", 9<<20), formType, 413, grants.InvalidRequest},
-		{"PRO-07: 9 MB of nested brackets as client assertion", "client_assertion=" + strings.Repeat("[", 9<<20), formType, 413, grants.InvalidRequest},
-		{"PRO-03: JSON", `{"grant_type":"client_credentials"}`, "application/json", 400, grants.InvalidRequest},
-		{"PRO-03: a form that says it is JSON", good, "application/json", 400, grants.InvalidRequest},
-		{"PRO-03: no content type", good, "", 400, grants.InvalidRequest},
-		{"PRO-03: text/plain", good, "text/plain", 400, grants.InvalidRequest},
-		{"PRO-03: XML", "<grant_type>client_credentials</grant_type>", "application/xml", 400, grants.InvalidRequest},
-		{"PRO-03: multipart without a boundary", good, "multipart/form-data", 400, grants.InvalidRequest},
-		{"PRO-03: another charset", good, formType + "; charset=utf-16", 400, grants.InvalidRequest},
-		{"PRO-03: two charsets", good, formType + "; charset=utf-8; charset=utf-16", 400, grants.InvalidRequest},
-		{"PRO-03: two types in one header", good, formType + ", text/plain", 400, grants.InvalidRequest},
-		{"an empty body", "", formType, 400, grants.InvalidRequest},
-		{"PRO-09: no grant_type", "scope=a", formType, 400, grants.InvalidRequest},
-		{"PRO-09: an empty grant_type", "grant_type=", formType, 400, grants.InvalidRequest},
-		{"PRO-09: an unknown grant", "grant_type=x", formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: password", "grant_type=password&username=a&password=b", formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: authorization_code", "grant_type=authorization_code&code=x", formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: refresh_token", "grant_type=refresh_token&refresh_token=x", formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: implicit", "grant_type=implicit", formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: device_code", "grant_type=" + url.QueryEscape("urn:ietf:params:oauth:grant-type:device_code"), formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: saml2-bearer", "grant_type=" + url.QueryEscape("urn:ietf:params:oauth:grant-type:saml2-bearer"), formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: a grant in other case", "grant_type=Client_Credentials", formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: the URN in capitals", "grant_type=" + url.QueryEscape(strings.ToUpper(grants.TokenExchange)), formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: a space behind the grant", "grant_type=client_credentials+", formType, 400, grants.UnsupportedGrantType},
-		{"PRO-09: two grants in one value", "grant_type=client_credentials+" + url.QueryEscape(grants.TokenExchange), formType, 400, grants.UnsupportedGrantType},
-		{"PRO-24: client credentials with a subject token", "grant_type=client_credentials&subject_token=x&subject_token_type=" + url.QueryEscape(grants.TokenTypeJWT), formType, 400, grants.InvalidRequest},
-		{"PRO-24: client credentials with an assertion", "grant_type=client_credentials&assertion=x", formType, 400, grants.InvalidRequest},
-		{"PRO-24: client credentials with an actor token", "grant_type=client_credentials&actor_token=x", formType, 400, grants.InvalidRequest},
-		{"a scope outside the grammar", good + "&scope=" + url.QueryEscape("a\tb"), formType, 400, grants.InvalidScope},
-		{"a NUL", good + "&client_id=%00", formType, 400, grants.InvalidRequest},
-		{"text that is not UTF-8", good + "&client_id=%ff", formType, 400, grants.InvalidRequest},
-		{"a name that is not UTF-8", good + "&%ff=x", formType, 400, grants.InvalidRequest},
-		{"a broken escape", good + "&client_id=%zz", formType, 400, grants.InvalidRequest},
-		{"a semicolon between parameters", good + ";scope=a", formType, 400, grants.InvalidRequest},
-	}
-	for _, c := range cases {
+	acme.mustRefuseForms(t, []refused{
+		{"a parameter twice", good + "&subject_token=x", 400, grants.InvalidRequest},
+		{"grant_type twice", good + "&grant_type=client_credentials", 400, grants.InvalidRequest},
+		{"scope twice", good + "&scope=a&scope=b", 400, grants.InvalidRequest},
+		{"subject_token_type twice, the same", good + "&subject_token_type=" + url.QueryEscape(grants.TokenTypeJWT), 400, grants.InvalidRequest},
+		{"a parameter that nobody knows twice (RFC 6749 §3.2)", good + "&x=1&x=2", 400, grants.InvalidRequest},
+		{"a parameter twice, once without a value", good + "&scope=&scope=" + lockScope, 400, grants.InvalidRequest},
+		{"audiences in one value", good + "&audience=a+b", 400, grants.InvalidTarget},
+		{"PRO-07: 9 MB of nested brackets as subject token", "grant_type=" + url.QueryEscape(grants.TokenExchange) + "&subject_token=" + strings.Repeat("[", 9<<20), 413, grants.InvalidRequest},
+		{"PRO-07: 9 MB of nested brackets as client assertion", "client_assertion=" + strings.Repeat("[", 9<<20), 413, grants.InvalidRequest},
+		{"an empty body", "", 400, grants.InvalidRequest},
+		{"a scope outside the grammar", good + "&scope=" + url.QueryEscape("a\tb"), 400, grants.InvalidScope},
+		{"a NUL", good + "&client_id=%00", 400, grants.InvalidRequest},
+		{"text that is not UTF-8", good + "&client_id=%ff", 400, grants.InvalidRequest},
+		{"a name that is not UTF-8", good + "&%ff=x", 400, grants.InvalidRequest},
+		{"a broken escape", good + "&client_id=%zz", 400, grants.InvalidRequest},
+		{"a semicolon between parameters", good + ";scope=a", 400, grants.InvalidRequest},
+	})
+	s.do(http.MethodPost, tokenEndpoint, good+"&audience="+s.url+"&resource="+s.url+"&unknown=ignored&scope=+"+lockScope+"++"+lockScope, acme.authenticated(),
+		header("Content-Type", formType)).mustBe(t, http.StatusOK)
+}
+
+// PRO-09, PRO-24, RFC 6749 §5.2: a grant is one that exists, byte by byte, and
+// client credentials have no user.
+func TestGrantTypes(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	s.admin("PATCH", "/integrators/"+acme.id+"/clients/"+acme.clientID, object{"scope": "read"}).mustBe(t, 200)
+	acme.mustRefuseForms(t, []refused{
+		{"PRO-09: no grant_type", "scope=a", 400, grants.InvalidRequest},
+		{"PRO-09: an empty grant_type", "grant_type=", 400, grants.InvalidRequest},
+		{"PRO-09: an unknown grant", "grant_type=x", 400, grants.UnsupportedGrantType},
+		{"PRO-09: password", "grant_type=password&username=a&password=b", 400, grants.UnsupportedGrantType},
+		{"PRO-09: authorization_code", "grant_type=authorization_code&code=x", 400, grants.UnsupportedGrantType},
+		{"PRO-09: refresh_token", "grant_type=refresh_token&refresh_token=x", 400, grants.UnsupportedGrantType},
+		{"PRO-09: implicit", "grant_type=implicit", 400, grants.UnsupportedGrantType},
+		{"PRO-09: device_code", "grant_type=" + url.QueryEscape("urn:ietf:params:oauth:grant-type:device_code"), 400, grants.UnsupportedGrantType},
+		{"PRO-09: saml2-bearer", "grant_type=" + url.QueryEscape("urn:ietf:params:oauth:grant-type:saml2-bearer"), 400, grants.UnsupportedGrantType},
+		{"PRO-09: a grant in other case", "grant_type=Client_Credentials", 400, grants.UnsupportedGrantType},
+		{"PRO-09: the URN in capitals", "grant_type=" + url.QueryEscape(strings.ToUpper(grants.TokenExchange)), 400, grants.UnsupportedGrantType},
+		{"PRO-09: a space behind the grant", "grant_type=client_credentials+", 400, grants.UnsupportedGrantType},
+		{"PRO-09: two grants in one value", "grant_type=client_credentials+" + url.QueryEscape(grants.TokenExchange), 400, grants.UnsupportedGrantType},
+		{"PRO-24: client credentials with a subject token", "grant_type=client_credentials&subject_token=x&subject_token_type=" + url.QueryEscape(grants.TokenTypeJWT), 400, grants.InvalidRequest},
+		{"PRO-24: client credentials with an assertion", "grant_type=client_credentials&assertion=x", 400, grants.InvalidRequest},
+		{"PRO-24: client credentials with an actor token", "grant_type=client_credentials&actor_token=x", 400, grants.InvalidRequest},
+	})
+	s.post(tokenEndpoint, acme.authenticated(), url.Values{"grant_type": {grants.ClientCredentials}, "subject_token": {""}}).mustBe(t, 200)
+}
+
+// PRO-03: one content type, in one header, in UTF-8. fosite takes multipart.
+func TestContentTypes(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	good := exchangeForm(acme.idp.token(nil)).Encode()
+	var multi bytes.Buffer
+	w := multipart.NewWriter(&multi)
+	_ = w.WriteField("grant_type", grants.ClientCredentials)
+	_ = w.Close()
+	for _, c := range []struct{ rule, body, contentType string }{
+		{"multipart", multi.String(), w.FormDataContentType()},
+		{"JSON", `{"grant_type":"client_credentials"}`, "application/json"},
+		{"a form that says it is JSON", good, "application/json"},
+		{"no content type", good, ""},
+		{"text/plain", good, "text/plain"},
+		{"XML", "<grant_type>client_credentials</grant_type>", "application/xml"},
+		{"multipart without a boundary", good, "multipart/form-data"},
+		{"another charset", good, formType + "; charset=utf-16"},
+		{"two charsets", good, formType + "; charset=utf-8; charset=utf-16"},
+		{"two types in one header", good, formType + ", text/plain"},
+	} {
 		t.Run(c.rule, func(t *testing.T) {
 			options := []option{acme.authenticated()}
 			if c.contentType != "" {
 				options = append(options, header("Content-Type", c.contentType))
 			}
-			s.do(http.MethodPost, tokenEndpoint, c.body, options...).mustRefuse(t, c.status, c.code, "")
+			s.do(http.MethodPost, tokenEndpoint, c.body, options...).mustBeOfAWrongType(t)
 		})
 	}
-	t.Run("multipart", func(t *testing.T) {
-		var body bytes.Buffer
-		w := multipart.NewWriter(&body)
-		_ = w.WriteField("grant_type", grants.ClientCredentials)
-		_ = w.Close()
-		s.do(http.MethodPost, tokenEndpoint, body.String(), acme.authenticated(), header("Content-Type", w.FormDataContentType())).
-			mustRefuse(t, 400, grants.InvalidRequest, "")
+	t.Run("two headers", func(t *testing.T) {
+		s.do(http.MethodPost, tokenEndpoint, good, acme.authenticated(), header("Content-Type", formType), header("Content-Type", formType)).mustBeOfAWrongType(t)
 	})
 	t.Run("a content encoding", func(t *testing.T) {
 		s.do(http.MethodPost, tokenEndpoint, good, acme.authenticated(), header("Content-Type", formType), header("Content-Encoding", "gzip")).
 			mustRefuse(t, 400, grants.InvalidRequest, "")
 	})
-	t.Run("PRO-03: two headers", func(t *testing.T) {
-		s.do(http.MethodPost, tokenEndpoint, good, acme.authenticated(), header("Content-Type", formType), header("Content-Type", formType)).
-			mustRefuse(t, 400, grants.InvalidRequest, "")
-	})
 	acme.mustHaveBeenGranted(0)
 	for _, contentType := range []string{formType, "Application/X-WWW-Form-URLencoded;charset=UTF-8", formType + `; charset="utf-8"`} {
-		t.Run("PRO-03: what is good still is: "+contentType, func(t *testing.T) {
-			s.do(http.MethodPost, tokenEndpoint, good+"&audience="+s.url+"&resource="+s.url+"&unknown=ignored&scope=+"+lockScope+"++"+lockScope, acme.authenticated(),
-				header("Content-Type", contentType)).mustBe(t, http.StatusOK)
+		t.Run("what is good still is: "+contentType, func(t *testing.T) {
+			s.do(http.MethodPost, tokenEndpoint, good, acme.authenticated(), header("Content-Type", contentType)).mustBe(t, http.StatusOK)
 		})
+	}
+}
+
+// mustBeOfAWrongType: refused for its type, and for nothing else.
+func (a answer) mustBeOfAWrongType(t *testing.T) {
+	t.Helper()
+	a.mustRefuse(t, 400, grants.InvalidRequest, "")
+	if !strings.Contains(a.text("error_description"), "the Content-Type must be") {
+		t.Errorf("refused for something else: %s", a.body)
 	}
 }
 

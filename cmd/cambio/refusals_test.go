@@ -19,52 +19,8 @@ func TestRefusedSubjectTokens(t *testing.T) {
 		s := startServer(t, databaseURL, nil)
 		acme, other := s.newParty("Acme"), s.newParty("Other")
 		acme.manage("919424508", "east")
-		now := time.Now()
 		good := acme.idp.token(nil)
-		forger := newTestIDP(t, s.url)
-		cases := []struct {
-			rule   string
-			token  string
-			reason grants.Reason
-		}{
-			{"a wrong signature", forger.sign(object{"alg": "RS256", "kid": acme.idp.kid}, acme.idp.claims(nil)), grants.SignatureInvalid},
-			{"a signature of another token", strings.Join(append(splitDots(acme.idp.token(object{"sub": "x"}))[:2], splitDots(good)[2]), "."), grants.SignatureInvalid},
-			{"a wrong issuer", acme.idp.token(object{"iss": "https://evil.example/"}), grants.IssuerUnknown},
-			{"the issuer without its slash", acme.idp.token(object{"iss": strings.TrimSuffix(acme.idp.issuer, "/")}), grants.IssuerUnknown},
-			{"a wrong audience", acme.idp.token(object{"aud": "https://somebody-else.example"}), grants.AudienceMismatch},
-			{"an empty audience", acme.idp.token(object{"aud": []string{}}), grants.AudienceMismatch},
-			{"an audience that is no string", acme.idp.token(object{"aud": []any{s.url, nil}}), grants.ClaimInvalid},
-			{"expired", acme.idp.token(object{"exp": now.Add(-time.Second).Unix()}), grants.TokenExpired},
-			{"not yet valid", acme.idp.token(object{"nbf": now.Add(2 * time.Minute).Unix()}), grants.TokenNotYetValid},
-			{"issued in the future", acme.idp.token(object{"iat": now.Add(2 * time.Minute).Unix()}), grants.TokenNotYetValid},
-			{"a life of a week", acme.idp.token(object{"exp": now.Add(7 * 24 * time.Hour).Unix()}), grants.LifetimeTooLong},
-			{"another integrator's token", other.idp.token(nil), grants.IssuerUnknown},
-			{"another integrator's key under our issuer", other.idp.sign(object{"alg": "RS256", "kid": "key-1"}, acme.idp.claims(nil)), grants.SignatureInvalid},
-			{"alg none", encodePart(t, object{"alg": "none"}) + "." + encodePart(t, acme.idp.claims(nil)) + ".", grants.AlgNotAllowed},
-			{"alg none with a signature", encodePart(t, object{"alg": "none"}) + "." + encodePart(t, acme.idp.claims(nil)) + "." + splitDots(good)[2], grants.AlgNotAllowed},
-			{"HS256 with the public key", acme.idp.mac(acme.idp.claims(nil)), grants.AlgNotAllowed},
-			{"PS256, which the key URL does not allow", acme.idp.sign(object{"alg": "PS256", "kid": "key-1"}, acme.idp.claims(nil)), grants.AlgNotAllowed},
-			{"a kid that is not there", acme.idp.sign(object{"alg": "RS256", "kid": "key-2"}, acme.idp.claims(nil)), grants.KeyNotFound},
-			{"an embedded key", forger.sign(object{"alg": "RS256", "kid": "key-1", "jku": forger.url("/jwks.json")}, acme.idp.claims(nil)), grants.SignatureInvalid},
-			{"a critical extension", acme.idp.sign(object{"alg": "RS256", "kid": "key-1", "crit": []string{"exp"}}, acme.idp.claims(nil)), grants.HeaderNotAllowed},
-			{"a logout token", acme.idp.sign(object{"alg": "RS256", "kid": "key-1", "typ": "logout+jwt"}, acme.idp.claims(nil)), grants.TypNotAllowed},
-			{"an ID token", acme.idp.token(object{"nonce": "n"}), grants.WrongTokenKind},
-			{"our own token", s.token, grants.WrongTokenKind},
-			{"a token bound to a key of its client", acme.idp.token(object{"cnf": object{"jkt": "x"}}), grants.WrongTokenKind},
-			{"a header of thousands of members", acme.idp.sign(manyMembers(2500), acme.idp.claims(nil)), grants.Malformed},
-			{"no sub", acme.idp.token(object{"sub": nil}), grants.ClaimMissing},
-			{"no exp", acme.idp.token(object{"exp": nil}), grants.ClaimMissing},
-			{"no iat", acme.idp.token(object{"iat": nil}), grants.ClaimMissing},
-			{"no iss", acme.idp.token(object{"iss": nil}), grants.ClaimMissing},
-			{"no aud", acme.idp.token(object{"aud": nil}), grants.ClaimMissing},
-			{"exp as text", acme.idp.token(object{"exp": "9999999999"}), grants.ClaimInvalid},
-			{"permissions as text", acme.idp.token(object{"permissions": lockScope}), grants.PermissionsInvalid},
-			{"a permission that is no string", acme.idp.token(object{"permissions": []any{lockScope, 1}}), grants.PermissionsInvalid},
-			{"deep nesting", acme.idp.token(object{"x": nested(17)}), grants.Malformed},
-			{"no JWT at all", "garbage", grants.Malformed},
-			{"a JWE", "a.b.c.d.e", grants.Malformed},
-			{"more than 32 KiB", acme.idp.token(object{"x": strings.Repeat("a", 25<<10)}), grants.TooLarge},
-		}
+		cases := badSubjectTokens(t, acme, other, good)
 		for _, c := range cases {
 			t.Run(c.rule, func(t *testing.T) {
 				a := acme.exchange(c.token)
@@ -79,6 +35,56 @@ func TestRefusedSubjectTokens(t *testing.T) {
 		acme.exchange(good).mustBe(t, http.StatusOK)
 		checkRecord(t, s, acme, len(cases))
 	})
+}
+
+// badSubjectToken is one that is good but for one thing.
+type badSubjectToken struct {
+	rule   string
+	token  string
+	reason grants.Reason
+}
+
+func badSubjectTokens(t *testing.T, acme, other *party, good string) []badSubjectToken {
+	now, s, forger := time.Now(), acme.s, newTestIDP(t, acme.s.url)
+	return []badSubjectToken{
+		{"a wrong signature", forger.sign(object{"alg": "RS256", "kid": acme.idp.kid}, acme.idp.claims(nil)), grants.SignatureInvalid},
+		{"a signature of another token", strings.Join(append(splitDots(acme.idp.token(object{"sub": "x"}))[:2], splitDots(good)[2]), "."), grants.SignatureInvalid},
+		{"a wrong issuer", acme.idp.token(object{"iss": "https://evil.example/"}), grants.IssuerUnknown},
+		{"the issuer without its slash", acme.idp.token(object{"iss": strings.TrimSuffix(acme.idp.issuer, "/")}), grants.IssuerUnknown},
+		{"a wrong audience", acme.idp.token(object{"aud": "https://somebody-else.example"}), grants.AudienceMismatch},
+		{"an empty audience", acme.idp.token(object{"aud": []string{}}), grants.AudienceMismatch},
+		{"an audience that is no string", acme.idp.token(object{"aud": []any{s.url, nil}}), grants.ClaimInvalid},
+		{"expired", acme.idp.token(object{"exp": now.Add(-time.Second).Unix()}), grants.TokenExpired},
+		{"not yet valid", acme.idp.token(object{"nbf": now.Add(2 * time.Minute).Unix()}), grants.TokenNotYetValid},
+		{"issued in the future", acme.idp.token(object{"iat": now.Add(2 * time.Minute).Unix()}), grants.TokenNotYetValid},
+		{"a life of a week", acme.idp.token(object{"exp": now.Add(7 * 24 * time.Hour).Unix()}), grants.LifetimeTooLong},
+		{"another integrator's token", other.idp.token(nil), grants.IssuerUnknown},
+		{"another integrator's key under our issuer", other.idp.sign(object{"alg": "RS256", "kid": "key-1"}, acme.idp.claims(nil)), grants.SignatureInvalid},
+		{"alg none", encodePart(t, object{"alg": "none"}) + "." + encodePart(t, acme.idp.claims(nil)) + ".", grants.AlgNotAllowed},
+		{"alg none with a signature", encodePart(t, object{"alg": "none"}) + "." + encodePart(t, acme.idp.claims(nil)) + "." + splitDots(good)[2], grants.AlgNotAllowed},
+		{"HS256 with the public key", acme.idp.mac(acme.idp.claims(nil)), grants.AlgNotAllowed},
+		{"PS256, which the key URL does not allow", acme.idp.sign(object{"alg": "PS256", "kid": "key-1"}, acme.idp.claims(nil)), grants.AlgNotAllowed},
+		{"a kid that is not there", acme.idp.sign(object{"alg": "RS256", "kid": "key-2"}, acme.idp.claims(nil)), grants.KeyNotFound},
+		{"an embedded key", forger.sign(object{"alg": "RS256", "kid": "key-1", "jku": forger.url("/jwks.json")}, acme.idp.claims(nil)), grants.SignatureInvalid},
+		{"a critical extension", acme.idp.sign(object{"alg": "RS256", "kid": "key-1", "crit": []string{"exp"}}, acme.idp.claims(nil)), grants.HeaderNotAllowed},
+		{"a logout token", acme.idp.sign(object{"alg": "RS256", "kid": "key-1", "typ": "logout+jwt"}, acme.idp.claims(nil)), grants.TypNotAllowed},
+		{"an ID token", acme.idp.token(object{"nonce": "n"}), grants.WrongTokenKind},
+		{"our own token", s.token, grants.WrongTokenKind},
+		{"a token bound to a key of its client", acme.idp.token(object{"cnf": object{"jkt": "x"}}), grants.WrongTokenKind},
+		{"a header of thousands of members", acme.idp.sign(manyMembers(2500), acme.idp.claims(nil)), grants.Malformed},
+		{"no sub", acme.idp.token(object{"sub": nil}), grants.ClaimMissing},
+		{"no exp", acme.idp.token(object{"exp": nil}), grants.ClaimMissing},
+		{"no iat", acme.idp.token(object{"iat": nil}), grants.ClaimMissing},
+		{"no iss", acme.idp.token(object{"iss": nil}), grants.ClaimMissing},
+		{"no aud", acme.idp.token(object{"aud": nil}), grants.ClaimMissing},
+		{"exp as text", acme.idp.token(object{"exp": "9999999999"}), grants.ClaimInvalid},
+		{"permissions as text", acme.idp.token(object{"permissions": lockScope}), grants.PermissionsInvalid},
+		{"a permission that is no string", acme.idp.token(object{"permissions": []any{lockScope, 1}}), grants.PermissionsInvalid},
+		{"deep nesting", acme.idp.token(object{"x": nested(17)}), grants.Malformed},
+		{"no JWT at all", "garbage", grants.Malformed},
+		{"a JWE", "a.b.c.d.e", grants.Malformed},
+		{"more than 32 KiB", acme.idp.token(object{"x": strings.Repeat("a", 25<<10)}), grants.TooLarge},
+	}
 }
 
 // manyMembers makes a header that costs much to read and says little.

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A row of docs/divergences.md that names a test names one that exists.
+func TestDivergencesNameTestsThatExist(t *testing.T) {
+	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "divergences.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists := map[string]bool{}
+	for _, pattern := range []string{"*", "*/*", "*/*/*"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", pattern, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(source, -1) {
+				exists[string(found[1])] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`(Test\\w+)[`/]").FindAllStringSubmatch(string(document), -1)
+	if len(named) < 20 {
+		t.Fatalf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !exists[name[1]] {
+			t.Errorf("%s does not exist", name[1])
+		}
+	}
+	section, _, _ := strings.Cut(string(document), "## From an RFC's letter")
+	for _, row := range regexp.MustCompile(`(?m)^\| (.+) \| .+ \| (.+) \|$`).FindAllStringSubmatch(section, -1)[1:] {
+		if !strings.Contains(row[2], "`") {
+			t.Errorf("nothing keeps this closed: %s", row[1])
+		}
+	}
+}
