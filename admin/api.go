@@ -48,6 +48,7 @@ func (a *API) Mount(router *mux.Router) {
 	mount(a, routes, a.scopeRules())
 	mount(a, routes, a.resourceServers())
 	a.mountLinks(routes)
+	a.route(routes, "/integrators/{integrator}/exchanges", methods{http.MethodGet: a.listExchanges})
 	a.route(routes, "/integrators/{integrator}/tokens/revoke", methods{http.MethodPost: a.revokeTokens})
 }
 

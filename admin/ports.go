@@ -63,6 +63,7 @@ type Store interface {
 	lockHolders
 	scopeRules
 	resourceServers
+	Exchanges(ctx context.Context, integratorID string, filter registry.ExchangeFilter, page registry.Page) ([]registry.Exchange, error)
 }
 
 type integrators interface {

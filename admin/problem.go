@@ -77,6 +77,7 @@ func problemOf(err error) problem {
 		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed"},
 		{errCursor, http.StatusBadRequest, "invalid_cursor"},
 		{errLimit, http.StatusBadRequest, "invalid_limit"},
+		{errFilter, http.StatusBadRequest, "invalid_filter"},
 		{errOverlap, http.StatusBadRequest, "invalid_overlap"},
 		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
 		{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type"},

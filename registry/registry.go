@@ -160,6 +160,12 @@ type Exchange struct {
 	ExpiresAt    time.Time
 }
 
+// ExchangeFilter names records; what is empty names all.
+type ExchangeFilter struct {
+	Result, Reason, ClientID, Issuer, Subject, KeyID, TokenID string
+	From, To                                                  time.Time // From included, To not
+}
+
 // Dropped is a permission that became no scope, and why.
 type Dropped struct {
 	Permission string `json:"permission"`

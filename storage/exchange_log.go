@@ -163,12 +163,23 @@ func (l *ExchangeLog) Close() {
 	<-l.done
 }
 
-// Exchanges lists the records of an integrator, newest first; page.After is
-// the id of the last one seen.
-func (s *Store) Exchanges(ctx context.Context, integratorID string, page registry.Page) ([]registry.Exchange, error) {
+// Exchanges lists the records of an integrator that a filter names, newest
+// first; page.After is the id of the last one seen.
+func (s *Store) Exchanges(ctx context.Context, integratorID string, filter registry.ExchangeFilter, page registry.Page) ([]registry.Exchange, error) {
 	query := s.reader.WithContext(ctx).Where("integrator_id = ?", integratorID).Order("id DESC").Limit(page.Rows())
-	if page.After != "" {
-		query = query.Where("id < ?", page.After)
+	for _, condition := range []struct{ text, value string }{
+		{"id < ?", page.After}, {"result = ?", filter.Result}, {"reason = ?", filter.Reason}, {"client_id = ?", filter.ClientID},
+		{"issuer = ?", filter.Issuer}, {"subject = ?", filter.Subject}, {"key_id = ?", filter.KeyID}, {"token_id = ?", filter.TokenID},
+	} {
+		if condition.value != "" {
+			query = query.Where(condition.text, condition.value)
+		}
+	}
+	if !filter.From.IsZero() {
+		query = query.Where("at >= ?", micros(filter.From))
+	}
+	if !filter.To.IsZero() {
+		query = query.Where("at < ?", micros(filter.To))
 	}
 	var rows []exchangeRow
 	if err := query.Find(&rows).Error; err != nil {

@@ -183,7 +183,7 @@ func lists(ctx context.Context, s *storage.Store, id string) map[string]func() (
 		"KeyURLs":           func() (int, error) { return count(s.KeyURLs(ctx, id, page)) },
 		"Clients":           func() (int, error) { return count(s.Clients(ctx, id, page)) },
 		"LinkedLockHolders": func() (int, error) { return count(s.LinkedLockHolders(ctx, id, page)) },
-		"Exchanges":         func() (int, error) { return count(s.Exchanges(ctx, id, page)) },
+		"Exchanges":         func() (int, error) { return count(s.Exchanges(ctx, id, registry.ExchangeFilter{}, page)) },
 		"Manages": func() (int, error) {
 			manages, err := s.Manages(ctx, id, id, id, id)
 			if manages {

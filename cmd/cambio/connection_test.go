@@ -219,7 +219,7 @@ func TestARequestIsRepeatedAfterALostAnswer(t *testing.T) {
 	}
 	again := s.do("POST", tokenEndpoint, form, header("Content-Type", formType), header("X-Request-Id", "1"), header("Idempotency-Key", "1")).mustBe(t, 200)
 	eventually(t, "the first request ends", func() bool { return strings.Count(s.log.String(), `"grant_type":"`+grants.TokenExchange) == 2 })
-	records, err := s.p.store.Exchanges(t.Context(), acme.id, page(10))
+	records, err := s.p.store.Exchanges(t.Context(), acme.id, everything(), page(10))
 	if err != nil || len(records) > 2 {
 		t.Errorf("%d attempts on record: %v", len(records), err)
 	}

@@ -263,7 +263,7 @@ func TestClientlessRefusalsAreRecorded(t *testing.T) {
 	acme := openClientless(t, s, "/jwks.json")
 	forged := newTestIDP(t, "x").sign(object{"alg": "RS256", "kid": "key-1"}, acme.idp.claims(object{"aud": "api.unloc.app"}))
 	s.post(tokenEndpoint, anonymous, exchangeForm(forged)).mustRefuse(t, 400, grants.InvalidRequest, "")
-	records, err := s.p.store.Exchanges(t.Context(), acme.id, page(5))
+	records, err := s.p.store.Exchanges(t.Context(), acme.id, everything(), page(5))
 	if err != nil || len(records) != 1 || records[0].Reason != string(grants.SignatureInvalid) {
 		t.Errorf("%+v %v", records, err)
 	}

@@ -147,7 +147,7 @@ func (a answer) mustBeOfAWrongType(t *testing.T) {
 // mustHaveBeenGranted counts the tokens that the party got, on record.
 func (p *party) mustHaveBeenGranted(want int) {
 	p.s.t.Helper()
-	records, err := p.s.p.store.Exchanges(p.s.t.Context(), p.id, page(200))
+	records, err := p.s.p.store.Exchanges(p.s.t.Context(), p.id, everything(), page(200))
 	if err != nil {
 		p.s.t.Fatal(err)
 	}

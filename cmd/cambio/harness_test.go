@@ -279,6 +279,8 @@ func (s *server) mustBeActive(token string, active bool) {
 	}
 }
 
+func everything() registry.ExchangeFilter { return registry.ExchangeFilter{} }
+
 func page(limit int) registry.Page { return registry.Page{Limit: limit} }
 
 func farFuture() time.Time { return time.Now().Add(24 * time.Hour) }

@@ -107,7 +107,7 @@ func nested(depth int) any {
 // checkRecord: every attempt is in the exchange log, with its reason.
 func checkRecord(t *testing.T, s *server, acme *party, refused int) {
 	t.Helper()
-	exchanges, err := s.p.store.Exchanges(t.Context(), acme.id, page(200))
+	exchanges, err := s.p.store.Exchanges(t.Context(), acme.id, everything(), page(200))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestTheReasonIsTheSameEverywhere(t *testing.T) {
 			if metrics := ops.do("GET", "/metrics", "").mustBe(t, 200).body; !strings.Contains(metrics, metric) {
 				t.Errorf("no %s", metric)
 			}
-			records, err := s.p.store.Exchanges(t.Context(), party.id, page(1))
+			records, err := s.p.store.Exchanges(t.Context(), party.id, everything(), page(1))
 			if err != nil || len(records) != 1 || records[0].Reason != string(reason) || records[0].Code != "invalid_request" {
 				t.Errorf("record %+v %v", records, err)
 			}

@@ -85,7 +85,7 @@ func testClosed(t *testing.T, s *storage.Store) {
 		"PurgeSubjectEpochs":  func(ctx context.Context) error { return s.PurgeSubjectEpochs(ctx, time.Now()) },
 		"PurgeRevoked":        func(ctx context.Context) error { return second(s.PurgeRevoked(ctx, time.Now())) },
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
-		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", page)) },
+		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
 		"Migrations":          nil, // PostgreSQL's have a connection of their own
 		"Migrate":             nil,
 		"Ping":                s.Ping,

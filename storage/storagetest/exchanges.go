@@ -35,7 +35,7 @@ func recorded(t *testing.T, s *storage.Store, integratorID string) []registry.Ex
 	t.Helper()
 	var all []registry.Exchange
 	for page := (registry.Page{Limit: registry.MaxPage}); len(all) < 10_000; page.After = all[len(all)-1].ID {
-		part, err := s.Exchanges(t.Context(), integratorID, page)
+		part, err := s.Exchanges(t.Context(), integratorID, registry.ExchangeFilter{}, page)
 		ok(t, err)
 		if all = append(all, part...); len(part) < registry.MaxPage {
 			return all
@@ -126,7 +126,7 @@ func testExchangeLog(t *testing.T, s *storage.Store) {
 			var got []string
 			page := registry.Page{Limit: limit}
 			for range len(want) + 1 { // one page more than there can be
-				part, err := s.Exchanges(t.Context(), id, page)
+				part, err := s.Exchanges(t.Context(), id, registry.ExchangeFilter{}, page)
 				ok(t, err)
 				if len(part) == 0 {
 					break

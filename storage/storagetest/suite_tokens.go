@@ -168,7 +168,7 @@ func (s *suite) exchangeLog() {
 		Granted: []string{"a", "b"}, Dropped: []registry.Dropped{{Permission: "p", Reason: "r"}}, TokenID: "jti", ExpiresAt: time.Now().Add(time.Hour),
 	}
 	read := func() []registry.Exchange {
-		list, err := store.Exchanges(ctx, "i", registry.Page{Limit: 200})
+		list, err := store.Exchanges(ctx, "i", registry.ExchangeFilter{}, registry.Page{Limit: 200})
 		s.must(err)
 		return list
 	}
@@ -201,7 +201,7 @@ func (s *suite) exchangeLog() {
 	if list = read(); len(list) != 200 || list[0].ID < list[1].ID {
 		s.Errorf("%d records in a page, newest first", len(list))
 	}
-	older, err := store.Exchanges(ctx, "i", registry.Page{Limit: 200, After: list[199].ID})
+	older, err := store.Exchanges(ctx, "i", registry.ExchangeFilter{}, registry.Page{Limit: 200, After: list[199].ID})
 	if err != nil || len(older) != 101 {
 		s.Errorf("%d older ones: %v", len(older), err)
 	}
@@ -221,13 +221,13 @@ func (s *suite) refusedRecords() {
 		s.must(log.Record(ctx, registry.Exchange{At: time.Now(), Result: registry.ResultRefused, IntegratorID: "visited"}, true))
 	}
 	s.must(log.Record(ctx, registry.Exchange{At: time.Now(), Result: registry.ResultRefused, IntegratorID: "visited", Reason: "mine"}, false))
-	if visited, err := store.Exchanges(ctx, "visited", registry.Page{Limit: 1}); err != nil || len(visited) != 1 || visited[0].Reason != "mine" {
+	if visited, err := store.Exchanges(ctx, "visited", registry.ExchangeFilter{}, registry.Page{Limit: 1}); err != nil || len(visited) != 1 || visited[0].Reason != "mine" {
 		s.Errorf("%+v %v", visited, err)
 	}
 	s.must(log.Record(ctx, registry.Exchange{At: time.Now(), Result: registry.ResultGranted, IntegratorID: "flooded"}, false))
-	flooded, err := store.Exchanges(ctx, "flooded", registry.Page{Limit: 200})
+	flooded, err := store.Exchanges(ctx, "flooded", registry.ExchangeFilter{}, registry.Page{Limit: 200})
 	s.must(err)
-	other, err := store.Exchanges(ctx, "other", registry.Page{Limit: 200})
+	other, err := store.Exchanges(ctx, "other", registry.ExchangeFilter{}, registry.Page{Limit: 200})
 	s.must(err)
 	if len(flooded) >= 180 || flooded[0].Result != registry.ResultGranted || len(other) != 1 {
 		s.Errorf("%d and %d records", len(flooded), len(other))

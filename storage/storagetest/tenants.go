@@ -121,7 +121,7 @@ func testCascade(t *testing.T, s *storage.Store) {
 			(len(snapshot.Clientless(b.keyURL.Issuer)) == 1) != want || (snapshot.Integrator(i.ID) != nil) != want {
 			t.Errorf("the snapshot should know %s: %v", i.Name, want)
 		}
-		if exchanges, err := s.Exchanges(t.Context(), i.ID, registry.Page{Limit: 9}); err != nil || len(exchanges) != 1 {
+		if exchanges, err := s.Exchanges(t.Context(), i.ID, registry.ExchangeFilter{}, registry.Page{Limit: 9}); err != nil || len(exchanges) != 1 {
 			t.Errorf("%d records of %s (%v): they outlive what they tell of", len(exchanges), i.Name, err)
 		}
 	}
