@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -35,6 +36,8 @@ func (a *API) addSecret(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
+	w.Header().Set("Location", strings.TrimSuffix(r.URL.Path, "/secret"))
+	w.Header().Set("ETag", etag(&client.Object))
 	view := clientView{objectView: viewOf(client.Object), ClientID: client.ClientID, ClientSecret: secret, clientInput: clientMembers(client)}
 	return a.answer(w, http.StatusCreated, view)
 }

@@ -24,8 +24,6 @@ type Config struct {
 	SubjectAudiences []string
 	// Keys are those of key URLs.
 	Keys Keys
-	// Covers tells whether a scope rule of an integrator gives a scope.
-	Covers func(ctx context.Context, integratorID, scope string) (bool, error)
 	// Pepper is the key of client secret hashes.
 	Pepper registry.Pepper
 	// CursorKey authenticates cursors.
@@ -86,10 +84,10 @@ type keyURLs interface {
 }
 
 type clients interface {
-	CreateClient(ctx context.Context, c *registry.Client) error
+	CreateClient(ctx context.Context, c *registry.Client, terms registry.ClientTerms) error
 	Client(ctx context.Context, integratorID, clientID string) (*registry.Client, error)
 	Clients(ctx context.Context, integratorID string, page registry.Page) ([]registry.Client, error)
-	UpdateClient(ctx context.Context, c *registry.Client) error
+	UpdateClient(ctx context.Context, c *registry.Client, terms registry.ClientTerms) error
 	DeleteClient(ctx context.Context, integratorID, clientID string) error
 	AddClientSecret(ctx context.Context, integratorID, clientID string, secret registry.ClientSecret, overlap time.Duration) error
 }
@@ -104,7 +102,6 @@ type lockHolders interface {
 	LinkedLockHolders(ctx context.Context, integratorID string, page registry.Page) ([]registry.LockHolder, error)
 	Link(ctx context.Context, link registry.Link) error
 	Unlink(ctx context.Context, link registry.Link) error
-	Manages(ctx context.Context, integratorID, country, organization, suffix string) (bool, error)
 }
 
 type scopeRules interface {

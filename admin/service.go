@@ -80,7 +80,7 @@ func (s *service) mayPointTo(caller Caller, was, url, pointer string) error {
 
 // createClient gives the secret, which exists nowhere else from then on.
 func (s *service) createClient(ctx context.Context, caller Caller, c *registry.Client) (secret string, err error) {
-	if err := s.checkClient(ctx, caller, &registry.Client{}, c); err != nil {
+	if err := s.checkClient(caller, &registry.Client{}, c); err != nil {
 		return "", err
 	}
 	if !c.Public() && c.AuthMethod != registry.AuthKey {
@@ -89,11 +89,11 @@ func (s *service) createClient(ctx context.Context, caller Caller, c *registry.C
 		}
 		c.Secrets = []registry.ClientSecret{{Hash: s.config.Pepper.Hash(secret)}}
 	}
-	return secret, s.changed(ctx, s.config.Store.CreateClient(ctx, c))
+	return secret, s.changed(ctx, s.config.Store.CreateClient(ctx, c, clientTerms(caller)))
 }
 
 func (s *service) updateClient(ctx context.Context, caller Caller, was, c *registry.Client) error {
-	if err := s.checkClient(ctx, caller, was, c); err != nil {
+	if err := s.checkClient(caller, was, c); err != nil {
 		return err
 	}
 	var faults registry.Invalid
@@ -102,13 +102,18 @@ func (s *service) updateClient(ctx context.Context, caller Caller, was, c *regis
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	return s.changed(ctx, s.config.Store.UpdateClient(ctx, c))
+	return s.changed(ctx, s.config.Store.UpdateClient(ctx, c, clientTerms(caller)))
 }
 
-// checkClient holds a client of an integrator against the rules. An integrator
-// gives its clients no more than it has itself, or than an operator gave them:
-// a scope of client credentials passes no other check.
-func (s *service) checkClient(ctx context.Context, caller Caller, was, c *registry.Client) error {
+// clientTerms: an integrator gives its clients no more than it is entitled to
+// itself, or than an operator gave them: a scope of client credentials passes
+// no other check. The store looks, where nothing can change meanwhile.
+func clientTerms(caller Caller) registry.ClientTerms {
+	return registry.ClientTerms{AnyScope: caller.Operator()}
+}
+
+// checkClient holds a client of an integrator against the rules.
+func (s *service) checkClient(caller Caller, was, c *registry.Client) error {
 	var faults registry.Invalid
 	_ = errors.As(c.Validate(grantTypes(), grants.ValidScope), &faults)
 	if err := s.checkClientKeys(c, &faults); err != nil {
@@ -119,17 +124,7 @@ func (s *service) checkClient(ctx context.Context, caller Caller, was, c *regist
 			return err
 		}
 	}
-	for _, scope := range c.Scopes {
-		faults.Add(scope != grants.ScopeAdmin, "/scope", "forbidden_scope", "an integrator's client can never hold admin")
-		if caller.Operator() || grants.IsOwnScope(scope) || slices.Contains(was.Scopes, scope) {
-			continue
-		}
-		entitled, err := s.entitled(ctx, c.IntegratorID, scope)
-		if err != nil {
-			return err
-		}
-		faults.Add(entitled, "/scope", "not_entitled", "this integrator manages no such lock holder and has no scope rule for it: an operator must link it, add a rule or set the scope")
-	}
+	faults.Add(!slices.Contains(c.Scopes, grants.ScopeAdmin), "/scope", "forbidden_scope", "an integrator's client can never hold admin")
 	return faults.Err()
 }
 
@@ -167,14 +162,6 @@ func (s *service) addSecret(ctx context.Context, c *registry.Client, overlap tim
 	}
 	hash := registry.ClientSecret{Hash: s.config.Pepper.Hash(secret)}
 	return secret, s.changed(ctx, s.config.Store.AddClientSecret(ctx, c.IntegratorID, c.ClientID, hash, overlap))
-}
-
-func (s *service) entitled(ctx context.Context, integratorID, scope string) (bool, error) {
-	identifier, err := permissions.ParseIdentifier(scope)
-	if err != nil {
-		return s.config.Covers(ctx, integratorID, scope)
-	}
-	return s.config.Store.Manages(ctx, integratorID, identifier.CountryISO, identifier.OrganizationID, identifier.OrganizationIDSuffix)
 }
 
 // createResourceServer makes a resource server and the client it introspects

@@ -65,6 +65,7 @@ type Client struct {
 	ID                 string
 	IntegratorID       string // empty: a client of no integrator (the operator's, a resource server's)
 	IntegratorDisabled bool
+	Public             bool          // it has no credentials, so nobody knows who it is
 	Scopes             []string      // nil: none set, which each grant reads in its own way
 	MaxLifetime        time.Duration // of issued tokens; 0: no limit of its own
 	Generations        Generations

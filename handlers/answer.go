@@ -57,7 +57,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, event *Event, re
 		w.Header().Set("WWW-Authenticate", `Basic realm="cambio", error="`+string(answer.Error)+`", error_description="`+answer.Description+`"`)
 	}
 	event.Code, event.Reason = refusal.Code, refusal.Reason
-	if status >= http.StatusInternalServerError {
+	switch {
+	case refusal.Reason == grants.KeysUnavailable: // an integrator's server; keys/remote says which
+		s.config.Log.WarnContext(r.Context(), "request failed", "endpoint", event.Endpoint, "error", refusal)
+	case status >= http.StatusInternalServerError:
 		s.config.Log.ErrorContext(r.Context(), "request failed", "endpoint", event.Endpoint, "error", refusal)
 	}
 	s.answer(w, event, status, answer)

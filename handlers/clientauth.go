@@ -57,17 +57,24 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Val
 			return nil, refusal
 		}
 	}
-	refusal = grants.Refuse(grants.InvalidClient, "client authentication failed")
+	failed := grants.Refuse(grants.InvalidClient, "client authentication failed")
+	var ours *grants.Refusal // a failure of ours, which ends the search
 	guess := s.limits.guess(note, presented.clientID)
 	client, proven, err := s.config.Clients.Find(ctx, presented.clientID, guess.within(func(c *Client) bool {
+		refusal = failed // of this look, not of the one before
 		if presented.assertion == nil || c == nil || c.Keys == nil {
 			return s.proves(c, presented)
 		}
 		failure := s.config.Assertions.Verify(ctx, presented.assertion, *c.Keys)
-		if failure != nil {
-			refusal = failure
+		switch {
+		case failure == nil:
+			return true
+		case failure.Code == grants.TemporarilyUnavailable: // another look would find the assertion used
+			ours = failure
+			return true
 		}
-		return failure == nil
+		refusal = failure
+		return false
 	}))
 	if err != nil {
 		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the client cannot be looked up at the moment", err)
@@ -75,6 +82,9 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Val
 	note.client = client
 	if guess.wait > 0 {
 		return nil, refuseFailures(guess.wait)
+	}
+	if ours != nil {
+		return nil, ours
 	}
 	if !proven {
 		guess.failed(refusal)
@@ -84,8 +94,8 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, form url.Val
 	return &fositeClient{client}, nil
 }
 
-// proves tells whether the credentials are the client's. Every path hashes, so
-// that time does not tell an unknown client from a wrong secret.
+// proves tells whether a secret, or none, is the client's. A secret is always
+// hashed, so that time does not tell an unknown client from a wrong secret.
 func (s *Server) proves(client *Client, presented *credentials) bool {
 	matches := false
 	for _, secret := range presented.secrets {

@@ -88,10 +88,12 @@ func (l *limits) failuresOf(n *note) (*buckets, limitKey) {
 }
 
 // charge takes a failure from its bucket. When that is empty, whoever failed
-// is told to wait instead. What failed because of us costs nothing, nor what a
-// limit has refused already.
+// // is told to wait instead. What failed because of us costs nothing, nor what a
+// limit has refused already; but keys that cannot be fetched are no failure of
+// ours when a stranger asks for them.
 func (l *limits) charge(n *note, refusal *grants.Refusal) *grants.Refusal {
-	if refusal.Code == grants.TemporarilyUnavailable || refusal.Code == grants.ServerError {
+	ours := refusal.Code == grants.TemporarilyUnavailable || refusal.Code == grants.ServerError
+	if ours && (refusal.Reason != grants.KeysUnavailable || n.verified) {
 		return refusal
 	}
 	failures, key := l.failuresOf(n)

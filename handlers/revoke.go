@@ -43,6 +43,12 @@ const clockTolerance = 25 * time.Hour
 // RevokeToken implements fosite. RFC 7009 §2.2: a token that is unknown,
 // long expired or somebody else's is no error, and nothing happens to it.
 func (v *revoker) RevokeToken(ctx context.Context, token string, _ fosite.TokenType, client fosite.Client) error {
+	// A public client proves nothing, and each call may read or write.
+	if note := noteOf(ctx); !note.verified {
+		if wait := v.limits.failures.take(limitKey{address: note.address}); wait > 0 {
+			return refuseFailures(wait)
+		}
+	}
 	verifier := *v.config.Verifier
 	verifier.Now = func() time.Time { return v.config.Now().Add(-clockTolerance) }
 	claims, err := verifier.Verify(ctx, token)

@@ -15,8 +15,20 @@ const (
 	AuthNone  = "none"
 )
 
-// MaxClientSecrets is how many secrets a client may have at once.
-const MaxClientSecrets = 5
+// Bounds of clients: all of them are held in memory by every replica.
+const (
+	MaxClients       = 1000 // of an integrator
+	MaxClientSecrets = 5    // at once
+	MaxClientScopes  = 256
+	MaxJWKSBytes     = 16 << 10
+)
+
+// ClientTerms are what a client is stored under besides its own members.
+type ClientTerms struct {
+	// AnyScope lets the client have scopes that its integrator is not entitled
+	// to: an operator knows what it does.
+	AnyScope bool
+}
 
 // MaxAccessTokenTTL bounds access_token_ttl.
 const MaxAccessTokenTTL = 24 * time.Hour
@@ -30,12 +42,14 @@ func (c *Client) Validate(grantTypes []string, validScope func(string) bool) err
 		"want client_secret_basic, client_secret_post, private_key_jwt or none")
 	keyed := c.AuthMethod == AuthKey
 	faults.Add(keyed == (c.JWKS != "" || c.JWKSURI != ""), "/jwks", "invalid", "want jwks or jwks_uri with private_key_jwt, and neither with another method")
+	faults.Add(len(c.JWKS) <= MaxJWKSBytes, "/jwks", "invalid", "want at most 16 KiB")
 	faults.Add(c.JWKS == "" || c.JWKSURI == "", "/jwks_uri", "invalid", "want jwks or jwks_uri, not both (RFC 7591 section 2)")
 	known := !slices.ContainsFunc(c.GrantTypes, func(g string) bool { return !slices.Contains(grantTypes, g) })
 	faults.Add(known && unique(c.GrantTypes), "/grant_types", "invalid", "want some of "+strings.Join(grantTypes, " "))
 	faults.Add(!c.Public() || !slices.Contains(c.GrantTypes, "client_credentials"), "/grant_types", "invalid",
 		"a client without credentials may not use client_credentials (RFC 6749 section 4.4)")
 	sound := !slices.ContainsFunc(c.Scopes, func(s string) bool { return !validScope(s) })
+	faults.Add(len(c.Scopes) <= MaxClientScopes, "/scope", "invalid", "want at most 256 scope-tokens")
 	faults.Add(sound && unique(c.Scopes), "/scope", "invalid", "want scope-tokens of RFC 6749 section 3.3, each once, separated by single spaces")
 	faults.Add(c.AccessTokenTTL >= 0 && c.AccessTokenTTL <= MaxAccessTokenTTL, "/access_token_ttl", "invalid", "want 1 to 86400 seconds")
 	faults.Add(!slices.ContainsFunc(c.AllowedOrigins, func(o string) bool { return !validOrigin(o) }) && len(c.AllowedOrigins) <= 64,

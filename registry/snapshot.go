@@ -1,5 +1,7 @@
 package registry
 
+import "slices"
+
 // Snapshot is all that the token endpoint must know, as of one moment. It is
 // built once and never changed, so that it is read without locks.
 type Snapshot struct {
@@ -7,7 +9,7 @@ type Snapshot struct {
 	clients     map[string]*Client
 	keyURLs     map[issuerKey][]*KeyURL
 	clientless  map[string][]*KeyURL
-	keySources  map[KeySource]bool
+	keySources  map[KeySource]int64 // epoch
 	lockHolders map[lockHolderKey]string
 	managed     map[Link]bool
 	scopeRules  map[string][]ScopeRule
@@ -40,7 +42,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		clients:     make(map[string]*Client, len(c.Clients)),
 		keyURLs:     make(map[issuerKey][]*KeyURL, len(c.KeyURLs)),
 		clientless:  map[string][]*KeyURL{},
-		keySources:  make(map[KeySource]bool, len(c.KeyURLs)),
+		keySources:  make(map[KeySource]int64, len(c.KeyURLs)),
 		lockHolders: make(map[lockHolderKey]string, len(c.LockHolders)),
 		managed:     make(map[Link]bool, len(c.Links)),
 		scopeRules:  map[string][]ScopeRule{},
@@ -55,7 +57,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		if k.Status != Active {
 			continue
 		}
-		s.keySources[k.Source()] = true
+		s.keySources[k.Source()] = max(s.keySources[k.Source()], k.KeysEpoch)
 		key := issuerKey{k.IntegratorID, k.Issuer}
 		s.keyURLs[key] = append(s.keyURLs[key], k)
 		if k.Clientless {
@@ -66,7 +68,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		client := &c.Clients[i]
 		s.clients[client.ClientID] = client
 		if client.JWKSURI != "" && client.Status == Active {
-			s.keySources[client.KeySource()] = true
+			s.keySources[client.KeySource()] += 0 // it may be a key URL's, too, with an epoch
 		}
 	}
 	for _, h := range c.LockHolders {
@@ -118,7 +120,20 @@ func (s *Snapshot) ResourceServer(id string) *ResourceServer { return s.servers[
 func (s *Snapshot) HasAudience(audience string) bool { return s.audiences[audience] }
 
 // HasKeySource tells whether an active key URL or client has its keys there.
-func (s *Snapshot) HasKeySource(source KeySource) bool { return s.keySources[source] }
+func (s *Snapshot) HasKeySource(source KeySource) bool {
+	_, ok := s.keySources[source]
+	return ok
+}
+
+// KeysEpoch gives the epoch of a key source: keys fetched under an older one are
+// not used.
+func (s *Snapshot) KeysEpoch(source KeySource) int64 { return s.keySources[source] }
+
+// SingleUse tells whether a token of an issuer is exchanged once: any of its key
+// URLs says so for all, or the sender could choose another.
+func (s *Snapshot) SingleUse(integratorID, issuer string) bool {
+	return slices.ContainsFunc(s.KeyURLs(integratorID, issuer), func(k *KeyURL) bool { return k.SingleUse })
+}
 
 // ScopeRules gives the rules of an integrator, in their order.
 func (s *Snapshot) ScopeRules(integratorID string) []ScopeRule { return s.scopeRules[integratorID] }

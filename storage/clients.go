@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
 
+	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/registry"
 )
 
@@ -67,9 +69,52 @@ func orNull(s string) *string {
 }
 
 // CreateClient stores a new client with its secrets. Without a ClientID of its
-// own it gets its id as one.
-func (s *Store) CreateClient(ctx context.Context, c *registry.Client) error {
-	return s.change(ctx, func(tx *gorm.DB) error { return s.insertClient(tx, c) })
+// own it gets its id as one. ErrConflict: its integrator has too many. Invalid:
+// the integrator is not entitled to its scope.
+func (s *Store) CreateClient(ctx context.Context, c *registry.Client, terms registry.ClientTerms) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		if err := checkEntitled(tx, c, nil, terms); err != nil {
+			return err
+		}
+		if err := s.insertClient(tx, c); err != nil {
+			return err
+		}
+		var count int64
+		if err := tx.Table("clients").Where("integrator_id = ?", c.IntegratorID).Count(&count).Error; err != nil {
+			return err
+		}
+		if count > registry.MaxClients {
+			return registry.Conflict(fmt.Sprintf("this integrator has %d clients already, which is the most", registry.MaxClients))
+		}
+		return nil
+	})
+}
+
+// checkEntitled lets a client of an integrator have no more than the integrator
+// has itself, or than an operator gave the client before. What entitles it can
+// only be taken away in another change, which then sees the client.
+func checkEntitled(tx *gorm.DB, c *registry.Client, had []string, terms registry.ClientTerms) error {
+	if terms.AnyScope {
+		return nil
+	}
+	rules, err := rulesOf(tx, c.IntegratorID)
+	if err != nil {
+		return err
+	}
+	for _, scope := range c.Scopes {
+		if grants.IsOwnScope(scope) || slices.Contains(had, scope) || rules.Covers(scope) {
+			continue
+		}
+		managed, err := manages(tx, c.IntegratorID, scope)
+		if err != nil {
+			return err
+		}
+		if !managed {
+			return registry.Invalid{{Pointer: "/scope", Code: "not_entitled",
+				Detail: "this integrator manages no such lock holder and has no scope rule for it: an operator must link it, add a rule or set the scope: " + grants.Shown(scope)}}
+		}
+	}
+	return nil
 }
 
 func (s *Store) insertClient(tx *gorm.DB, c *registry.Client) error {
@@ -121,20 +166,32 @@ func (s *Store) Clients(ctx context.Context, integratorID string, page registry.
 
 // UpdateClient stores a changed client. Disabling it, or another scope, raises
 // its generation: a token with a scope that was taken away must not live on.
-func (s *Store) UpdateClient(ctx context.Context, c *registry.Client) error {
+func (s *Store) UpdateClient(ctx context.Context, c *registry.Client, terms registry.ClientTerms) error {
 	was := c.Object
 	err := s.change(ctx, func(tx *gorm.DB) error {
-		err := s.update(tx.Where("integrator_id = ?", c.IntegratorID), "clients", &c.Object, map[string]any{
+		row, err := take[clientRow](tx, "integrator_id = ? AND client_id = ?", c.IntegratorID, c.ClientID)
+		if err != nil {
+			return err
+		}
+		if err := checkEntitled(tx, c, row.Scopes, terms); err != nil {
+			return err
+		}
+		err = s.update(tx.Where("integrator_id = ?", c.IntegratorID), "clients", &c.Object, map[string]any{
 			"name": c.Name, "auth_method": c.AuthMethod, "jwks": c.JWKS, "jwks_uri": c.JWKSURI, "grant_types": list(c.GrantTypes), "scopes": optionalList(c.Scopes),
 			"access_token_ttl": int64(c.AccessTokenTTL / time.Second), "allowed_origins": list(c.AllowedOrigins),
 			"status": string(c.Status),
 			"generation": gorm.Expr("CASE WHEN (? = 'disabled' AND status = 'active') OR COALESCE(scopes, '') <> COALESCE(?, '') THEN generation + 1 ELSE generation END",
 				string(c.Status), optionalList(c.Scopes)),
 		})
-		if err != nil || c.AuthMethod != registry.AuthKey {
+		if err != nil {
 			return err
 		}
-		return tx.Exec("DELETE FROM client_secrets WHERE client_id = ?", c.ClientID).Error // they prove nothing any more
+		if c.AuthMethod == registry.AuthKey { // they prove nothing any more
+			if err := tx.Exec("DELETE FROM client_secrets WHERE client_id = ?", c.ClientID).Error; err != nil {
+				return err
+			}
+		}
+		return dropOrphanedKeys(tx, c.IntegratorID)
 	})
 	if err != nil {
 		c.Object = was // nothing was stored
@@ -149,18 +206,22 @@ func (s *Store) AddClientSecret(ctx context.Context, integratorID, clientID stri
 	now := s.now()
 	othersEnd := now.Add(overlap)
 	return s.change(ctx, func(tx *gorm.DB) error {
-		if _, err := take[clientRow](tx, "integrator_id = ? AND client_id = ?", integratorID, clientID); err != nil {
+		row, err := take[clientRow](tx, "integrator_id = ? AND client_id = ?", integratorID, clientID)
+		if err != nil {
 			return err
 		}
-		err := tx.Exec("UPDATE client_secrets SET expires_at = ? WHERE client_id = ? AND (expires_at = 0 OR expires_at > ?)", micros(othersEnd), clientID, micros(othersEnd)).Error
+		if row.AuthMethod == registry.AuthKey || row.AuthMethod == registry.AuthNone {
+			return registry.Conflict("a client with the method " + row.AuthMethod + " has no secret")
+		}
+		err = tx.Exec("UPDATE client_secrets SET expires_at = ? WHERE client_id = ? AND (expires_at = 0 OR expires_at > ?)", micros(othersEnd), clientID, micros(othersEnd)).Error
 		if err != nil {
 			return err
 		}
 		if err := tx.Exec("DELETE FROM client_secrets WHERE client_id = ? AND expires_at <> 0 AND expires_at <= ?", clientID, micros(now)).Error; err != nil {
 			return err
 		}
-		row := secretRow{ClientID: clientID, Hash: secret.Hash, CreatedAt: micros(now), ExpiresAt: micros(secret.ExpiresAt)}
-		if err := tx.Create(&row).Error; err != nil {
+		added := secretRow{ClientID: clientID, Hash: secret.Hash, CreatedAt: micros(now), ExpiresAt: micros(secret.ExpiresAt)}
+		if err := tx.Create(&added).Error; err != nil {
 			return err
 		}
 		var count int64
@@ -177,7 +238,10 @@ func (s *Store) AddClientSecret(ctx context.Context, integratorID, clientID stri
 // DeleteClient deletes a client of an integrator. Its tokens die with it.
 func (s *Store) DeleteClient(ctx context.Context, integratorID, clientID string) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
-		return remove(tx, "clients", "integrator_id = ? AND client_id = ?", integratorID, clientID)
+		if err := remove(tx, "clients", "integrator_id = ? AND client_id = ?", integratorID, clientID); err != nil {
+			return err
+		}
+		return dropOrphanedKeys(tx, integratorID)
 	})
 }
 

@@ -129,7 +129,7 @@ func populate(t *testing.T, s *storage.Store) {
 		s.CreateLockHolder(t.Context(), h),
 		s.Link(t.Context(), registry.Link{IntegratorID: i.ID, LockHolderID: h.ID}),
 		s.CreateKeyURL(t.Context(), &registry.KeyURL{IntegratorID: i.ID, Clientless: true, Status: registry.Active}, registry.KeyURLTerms{Audiences: []string{"urn:server"}}),
-		s.CreateClient(t.Context(), &registry.Client{Owner: registry.OwnerIntegrator, IntegratorID: i.ID, Status: registry.Active}),
+		s.CreateClient(t.Context(), &registry.Client{Owner: registry.OwnerIntegrator, IntegratorID: i.ID, Status: registry.Active}, registry.ClientTerms{AnyScope: true}),
 		s.CreateResourceServer(t.Context(), &registry.ResourceServer{Audience: "urn:api"}, &registry.Client{Owner: registry.OwnerResourceServer, Status: registry.Active}),
 		s.AddSigningKey(t.Context(), registry.SigningKey{ID: "kid", Algorithm: "ES256", State: "active", Public: []byte{1}, Sealed: []byte{2}}),
 		s.Revoke(t.Context(), "jti", time.Now()),
@@ -162,7 +162,7 @@ func byID(ctx context.Context, s *storage.Store, id string) map[string]error {
 		"ResourceServer":         failure6,
 		"UpdateIntegrator":       s.UpdateIntegrator(ctx, integrator),
 		"UpdateKeyURL":           s.UpdateKeyURL(ctx, keyURL, registry.KeyURLTerms{}),
-		"UpdateClient":           s.UpdateClient(ctx, client),
+		"UpdateClient":           s.UpdateClient(ctx, client, registry.ClientTerms{AnyScope: true}),
 		"UpdateLockHolder":       s.UpdateLockHolder(ctx, &registry.LockHolder{Object: object}),
 		"UpdateResourceServer":   s.UpdateResourceServer(ctx, &registry.ResourceServer{Object: object}),
 		"DeleteIntegrator":       s.DeleteIntegrator(ctx, id),
@@ -184,13 +184,6 @@ func lists(ctx context.Context, s *storage.Store, id string) map[string]func() (
 		"Clients":           func() (int, error) { return count(s.Clients(ctx, id, page)) },
 		"LinkedLockHolders": func() (int, error) { return count(s.LinkedLockHolders(ctx, id, page)) },
 		"Exchanges":         func() (int, error) { return count(s.Exchanges(ctx, id, registry.ExchangeFilter{}, page)) },
-		"Manages": func() (int, error) {
-			manages, err := s.Manages(ctx, id, id, id, id)
-			if manages {
-				return 1, err
-			}
-			return 0, err
-		},
 	}
 }
 

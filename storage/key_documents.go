@@ -52,6 +52,14 @@ func sourceArgs(k registry.KeySource, before ...any) []any {
 	return append(before, k.IntegratorID, k.URL, k.Format)
 }
 
+// wanted is the condition that a key URL, or a client by its jwks_uri, has its
+// keys there; wantedArgs its values.
+const wanted = "(EXISTS (SELECT 1 FROM key_urls WHERE " + ofSource + ") OR EXISTS (SELECT 1 FROM clients WHERE integrator_id = ? AND jwks_uri = ? AND 'jwks' = ?))"
+
+func wantedArgs(k registry.KeySource, before ...any) []any {
+	return sourceArgs(k, sourceArgs(k, before...)...)
+}
+
 // KeyDocument reads what is known of the keys of one key source, without when
 // they were used. ErrNotFound: nothing is.
 func (s *Store) KeyDocument(ctx context.Context, source registry.KeySource) (*registry.KeyDocument, error) {
@@ -118,13 +126,13 @@ func (s *Store) saveKeyDocument(tx *gorm.DB, d *registry.KeyDocument) error {
 	args = append(args, d.Epoch, d.FoundFormat, string(keys), string(warnings), micros(d.FetchedAt))
 	err = tx.Exec(`INSERT INTO key_documents
 			(integrator_id, url, format, epoch, found_format, keys, warnings, fetched_at, failing_since, failed_at, failure)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '' WHERE EXISTS (SELECT 1 FROM key_urls WHERE `+ofSource+`)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '' WHERE `+wanted+`
 		ON CONFLICT (integrator_id, url, format) DO UPDATE SET epoch = excluded.epoch, found_format = excluded.found_format,
 			keys = excluded.keys, warnings = excluded.warnings, fetched_at = excluded.fetched_at,
 			failing_since = 0, failed_at = 0, failure = ''
 		WHERE excluded.epoch > key_documents.epoch OR excluded.epoch = key_documents.epoch
 			AND (excluded.fetched_at >= key_documents.fetched_at OR key_documents.fetched_at > ?)`,
-		append(sourceArgs(d.Source, args...), micros(s.now().Add(clockTolerance)))...).Error
+		append(wantedArgs(d.Source, args...), micros(s.now().Add(clockTolerance)))...).Error
 	if err != nil {
 		return err
 	}
@@ -143,10 +151,10 @@ func (s *Store) KeyFetchFailed(ctx context.Context, source registry.KeySource, f
 	args := append(sourceArgs(source), micros(at), micros(at), failure)
 	return translate(s.writer.WithContext(ctx).Exec(`INSERT INTO key_documents
 			(integrator_id, url, format, epoch, found_format, keys, warnings, fetched_at, failing_since, failed_at, failure)
-		SELECT ?, ?, ?, 0, '', '[]', '[]', 0, ?, ?, ? WHERE EXISTS (SELECT 1 FROM key_urls WHERE `+ofSource+`)
+		SELECT ?, ?, ?, 0, '', '[]', '[]', 0, ?, ?, ? WHERE `+wanted+`
 		ON CONFLICT (integrator_id, url, format) DO UPDATE SET failed_at = excluded.failed_at, failure = excluded.failure,
 			failing_since = CASE WHEN key_documents.failing_since = 0 THEN excluded.failing_since ELSE key_documents.failing_since END`,
-		sourceArgs(source, args...)...).Error)
+		wantedArgs(source, args...)...).Error)
 }
 
 // KeysEpoch gives the present epoch of a key source, the latest of the key URLs
@@ -214,9 +222,9 @@ func (s *Store) KeysUsed(ctx context.Context, uses []registry.KeyUse) error {
 		for _, use := range uses {
 			args := append(sourceArgs(use.Source), use.Thumbprint, micros(use.At))
 			err := tx.Exec(`INSERT INTO key_uses (integrator_id, url, format, thumbprint, used_at)
-				SELECT ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM key_urls WHERE `+ofSource+`)
+				SELECT ?, ?, ?, ?, ? WHERE `+wanted+`
 				ON CONFLICT (integrator_id, url, format, thumbprint) DO UPDATE SET used_at = excluded.used_at
-				WHERE excluded.used_at > key_uses.used_at`, sourceArgs(use.Source, args...)...).Error
+				WHERE excluded.used_at > key_uses.used_at`, wantedArgs(use.Source, args...)...).Error
 			if err != nil {
 				return err
 			}
@@ -225,12 +233,13 @@ func (s *Store) KeysUsed(ctx context.Context, uses []registry.KeyUse) error {
 	}))
 }
 
-// dropOrphanedKeys forgets the documents of key URLs that are no longer there,
-// and when their keys were used.
+// dropOrphanedKeys forgets the documents that no key URL or client has its keys
+// in any more, and when those were used.
 func dropOrphanedKeys(tx *gorm.DB, integratorID string) error {
 	for _, table := range []string{"key_documents", "key_uses"} {
 		err := tx.Exec("DELETE FROM "+table+" WHERE integrator_id = ? AND NOT EXISTS (SELECT 1 FROM key_urls k WHERE k.integrator_id = "+
-			table+".integrator_id AND k.url = "+table+".url AND k.format = "+table+".format)", integratorID).Error
+			table+".integrator_id AND k.url = "+table+".url AND k.format = "+table+".format) AND NOT EXISTS (SELECT 1 FROM clients c WHERE c.integrator_id = "+
+			table+".integrator_id AND c.jwks_uri = "+table+".url AND "+table+".format = 'jwks')", integratorID).Error
 		if err != nil {
 			return err
 		}

@@ -75,7 +75,7 @@ func (s *Store) UpdateLockHolder(ctx context.Context, h *registry.LockHolder) er
 			return err
 		}
 		if was.scope() != lockHolderScope(*h) {
-			if err := withdraw(tx, "1 = 1", was.scope()); err != nil {
+			if err := s.withdraw(tx, "1 = 1", was.scope()); err != nil {
 				return err
 			}
 		}
@@ -93,7 +93,7 @@ func (s *Store) DeleteLockHolder(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		if err := withdraw(tx, "1 = 1", was.scope()); err != nil {
+		if err := s.withdraw(tx, "1 = 1", was.scope()); err != nil {
 			return err
 		}
 		return remove(tx, "lock_holders", "id = ?", id)
@@ -109,7 +109,7 @@ func (r lockHolderRow) scope() string { return lockHolderScope(r.lockHolder()) }
 // withdraw takes a scope from the clients that a condition names: client
 // credentials would otherwise go on granting what the integrator has lost. A
 // client whose last scope it was may do nothing, which is not "no limit".
-func withdraw(tx *gorm.DB, condition string, scope string, args ...any) error {
+func (s *Store) withdraw(tx *gorm.DB, condition string, scope string, args ...any) error {
 	var rows []clientRow
 	if err := tx.Where("owner = 'integrator' AND scopes LIKE ?", "%"+scope+"%").Where(condition, args...).Find(&rows).Error; err != nil {
 		return err
@@ -119,7 +119,7 @@ func withdraw(tx *gorm.DB, condition string, scope string, args ...any) error {
 		if len(kept) == len(row.Scopes) {
 			continue
 		}
-		if err := keepScopes(tx, row.Object.ID, kept); err != nil {
+		if err := s.keepScopes(tx, row.Object.ID, kept); err != nil {
 			return err
 		}
 	}
@@ -127,8 +127,9 @@ func withdraw(tx *gorm.DB, condition string, scope string, args ...any) error {
 }
 
 // keepScopes leaves a client with some of its scopes, and ends its tokens.
-func keepScopes(tx *gorm.DB, id string, kept []string) error {
-	return tx.Exec("UPDATE clients SET scopes = ?, generation = generation + 1, revision = revision + 1 WHERE id = ?", list(kept), id).Error
+func (s *Store) keepScopes(tx *gorm.DB, id string, kept []string) error {
+	return tx.Exec("UPDATE clients SET scopes = ?, generation = generation + 1, revision = revision + 1, updated_at = ? WHERE id = ?",
+		list(kept), micros(s.now()), id).Error
 }
 
 // LinkedLockHolder reads a lock holder that an integrator manages.
@@ -164,18 +165,23 @@ func (s *Store) Unlink(ctx context.Context, link registry.Link) error {
 		if err != nil {
 			return err
 		}
-		if err := withdraw(tx, "integrator_id = ?", was.scope(), link.IntegratorID); err != nil {
+		if err := s.withdraw(tx, "integrator_id = ?", was.scope(), link.IntegratorID); err != nil {
 			return err
 		}
 		return remove(tx, "lock_holder_links", "integrator_id = ? AND lock_holder_id = ?", link.IntegratorID, link.LockHolderID)
 	})
 }
 
-// Manages tells whether an integrator manages the lock holder of three parts.
-func (s *Store) Manages(ctx context.Context, integratorID, country, organization, suffix string) (bool, error) {
+// manages tells whether an integrator manages the lock holder that a scope
+// names, if it names one.
+func manages(tx *gorm.DB, integratorID, scope string) (bool, error) {
+	identifier, err := permissions.ParseIdentifier(scope)
+	if err != nil {
+		return false, nil
+	}
 	var n int64
-	err := s.reader.WithContext(ctx).Model(&lockHolderRow{}).
-		Where("country_iso = ? AND organization_id = ? AND organization_id_suffix = ?", country, organization, suffix).
+	err = tx.Model(&lockHolderRow{}).
+		Where("country_iso = ? AND organization_id = ? AND organization_id_suffix = ?", identifier.CountryISO, identifier.OrganizationID, identifier.OrganizationIDSuffix).
 		Where(managedBy, integratorID).Count(&n).Error
-	return n > 0, translate(err)
+	return n > 0, err
 }

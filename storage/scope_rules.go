@@ -110,7 +110,7 @@ func (s *Store) changeRules(ctx context.Context, integratorID string, apply func
 			if len(kept) == len(row.Scopes) {
 				continue
 			}
-			if err := keepScopes(tx, row.Object.ID, kept); err != nil {
+			if err := s.keepScopes(tx, row.Object.ID, kept); err != nil {
 				return err
 			}
 		}

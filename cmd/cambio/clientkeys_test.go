@@ -126,6 +126,9 @@ func (c *keyed) assertion(changes object, header object) string {
 	return text
 }
 
+// assertionWithKID is a good assertion by a key of another name.
+func (c *keyed) assertionWithKID(kid string) string { return c.assertion(nil, object{"kid": kid}) }
+
 func (c *keyed) signEd25519(claims object) string {
 	input := encodePart(c.t, object{"alg": "Ed25519", "kid": "c1"}) + "." + encodePart(c.t, claims)
 	return input + "." + b64(ed25519.Sign(c.key.(ed25519.PrivateKey), []byte(input)))
@@ -289,12 +292,11 @@ func TestAClientAssertionIsUsedOnce(t *testing.T) {
 	}
 }
 
-// Keys behind a URL come through the guarded fetcher: rotation without us, and
-// an outage is not the client's fault.
+// Keys behind a URL come through the guarded fetcher, as those of a key URL do:
+// they rotate without us, an outage is not the client's fault, and they outlive
+// it on every replica and through a restart.
 func TestClientKeysBehindAURL(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
-	acme := s.newParty("Acme")
-	acme.manage("919424508", "east")
+	f := newFleet(t)
 	var document atomic.Value
 	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if text := document.Load().(string); text != "" {
@@ -304,18 +306,64 @@ func TestClientKeysBehindAURL(t *testing.T) {
 		w.WriteHeader(http.StatusInternalServerError)
 	}))
 	t.Cleanup(host.Close)
+	publish := func(keys ...any) {
+		t.Helper()
+		data, err := json.Marshal(object{"keys": keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		document.Store(string(data))
+	}
 	document.Store("")
-	c := acme.newKeyed("ES256", object{"jwks": nil, "jwks_uri": host.URL + "/jwks"})
-	s.post(tokenEndpoint, anonymous, withAssertion(exchangeForm(acme.idp.token(nil)), c.assertion(nil, nil))).
-		mustRefuse(t, http.StatusServiceUnavailable, grants.TemporarilyUnavailable, "")
-	data, err := json.Marshal(object{"keys": []any{publicJWK(t, c.key, "c1")}})
+	c := f.acme.newKeyed("ES256", object{"jwks": nil, "jwks_uri": host.URL + "/jwks"})
+	ask := func(s *server) answer {
+		t.Helper()
+		return s.post(tokenEndpoint, anonymous, withAssertion(exchangeForm(f.idp.token(nil)), c.assertion(nil, nil)))
+	}
+	ask(f.first).mustRefuse(t, http.StatusServiceUnavailable, grants.TemporarilyUnavailable, "")
+	publish(publicJWK(t, c.key, "c1"))
+	f.clock.advance(5 * time.Second)
+	f.both(func(_ string, s *server) { ask(s).mustBe(t, http.StatusOK) })
+
+	f.clock.advance(31 * time.Second)
+	f.idp.now = f.clock.now
+	c.key = newKeyOf(t, "ES256") // under the same kid: a new document replaces the old
+	publish(publicJWK(t, c.key, "c2"))
+	again := c.assertionWithKID("c2")
+	f.first.post(tokenEndpoint, anonymous, withAssertion(exchangeForm(f.idp.token(nil)), again)).mustBe(t, http.StatusOK)
+
+	document.Store("")
+	f.clock.advance(12 * time.Hour)
+	restarted := startServerAt(t, f.clock.now, f.url, map[string]string{"issuer": "https://cambio.example"})
+	for _, s := range []*server{f.first, f.second, restarted} {
+		s.post(tokenEndpoint, anonymous, withAssertion(exchangeForm(f.idp.token(nil)), c.assertionWithKID("c2"))).mustBe(t, http.StatusOK)
+	}
+}
+
+// A key URL and a client may have their keys at one place: what a refresh takes
+// away authenticates nobody, on any replica.
+func TestRefreshHoldsForClientsToo(t *testing.T) {
+	f := newFleet(t)
+	key := newKeyOf(t, "ES256")
+	data, err := json.Marshal(object{"keys": []any{publicJWK(t, key, "c1")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	document.Store(string(data))
-	other := acme.newKeyed("ES256", object{"jwks": nil, "jwks_uri": host.URL + "/jwks2"}) // not in the pause after a failure
-	other.key = c.key
-	s.post(tokenEndpoint, anonymous, withAssertion(exchangeForm(acme.idp.token(nil)), other.assertion(nil, nil))).mustBe(t, http.StatusOK)
+	f.idp.publish.Store(string(data))
+	path := "/integrators/" + f.acme.id + "/key-urls/" + f.acme.keyURL
+	f.first.admin("PATCH", path, object{"format": "jwks"}).mustBe(t, http.StatusOK)
+	c := f.acme.newKeyed("ES256", object{"jwks": nil, "jwks_uri": f.idp.url("/jwks.json"), "scope": lockScope})
+	c.key = key
+	ask := func(s *server) int {
+		return s.post(tokenEndpoint, anonymous, withAssertion(url.Values{"grant_type": {grants.ClientCredentials}}, c.assertion(nil, nil))).status
+	}
+	eventually(t, "both replicas know the client", func() bool { return ask(f.first) == http.StatusOK && ask(f.second) == http.StatusOK })
+	f.idp.publish.Store(`{"keys":[]}`)
+	f.first.admin("POST", path+"/refresh", nil).mustBe(t, http.StatusOK)
+	if status := ask(f.first); status != http.StatusUnauthorized {
+		t.Errorf("the first replica answers %d", status)
+	}
+	eventually(t, "the second replica hears of it", func() bool { return ask(f.second) == http.StatusUnauthorized })
 }
 
 // What a client may register, and what it may not.

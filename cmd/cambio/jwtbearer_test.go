@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"testing"
@@ -87,28 +88,57 @@ func TestJWTBearerRefusals(t *testing.T) {
 }
 
 // ID-JAG (draft-ietf-oauth-identity-assertion-authz-grant): where the key URL
-// says so, as a grant and never to be exchanged, for the client it names.
+// says so, as a grant and never to be exchanged, for this server alone and for
+// the client it names, once.
 func TestIdentityAssertions(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme := s.newParty("Acme")
 	acme.manage("919424508", "east")
-	id, secret := acme.newClient(object{"client_name": "agent", "grant_types": []string{grants.JWTBearer, grants.TokenExchange}})
+	acme.manage("425234653", "north")
+	members := object{"client_name": "agent", "grant_types": []string{grants.JWTBearer, grants.TokenExchange}}
+	id, secret := acme.newClient(members)
 	who := basic(id, secret)
+	members["token_endpoint_auth_method"] = "none"
+	public, _ := acme.newClient(members)
 	path := "/integrators/" + acme.id + "/key-urls/" + acme.keyURL
-	jag := func(clientID any) string {
-		return acme.idp.sign(object{"alg": "RS256", "typ": "oauth-id-jag+jwt", "kid": acme.idp.kid}, acme.idp.claims(object{"client_id": clientID, "jti": "j1", "aud": acme.idp.aud}))
+	jag := func(changes object) string {
+		claims := object{"client_id": id, "jti": rand.Text(), "aud": s.url, "scope": nil}
+		for name, value := range changes {
+			claims[name] = value
+		}
+		return acme.idp.sign(object{"alg": "RS256", "typ": "oauth-id-jag+jwt", "kid": acme.idp.kid}, acme.idp.claims(claims))
 	}
-	s.post(tokenEndpoint, who, bearerForm(jag(id))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, grants.TypNotAllowed)
+	s.post(tokenEndpoint, who, bearerForm(jag(nil))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, grants.TypNotAllowed)
 	if k := s.admin("PATCH", path, object{"allow_id_jag": true, "clientless": true}).mustBe(t, http.StatusOK); k.json["allow_id_jag"] != true {
 		t.Errorf("got %s", k.body)
 	}
-	s.post(tokenEndpoint, who, bearerForm(jag(id))).mustBe(t, http.StatusOK)
-	s.post(tokenEndpoint, who, exchangeForm(jag(id))).mustRefuse(t, http.StatusBadRequest, grants.InvalidRequest, grants.TypNotAllowed)
+	once := jag(nil)
+	s.post(tokenEndpoint, who, exchangeForm(once)).mustRefuse(t, http.StatusBadRequest, grants.InvalidRequest, grants.TypNotAllowed)
+	s.post(tokenEndpoint, who, bearerForm(once)).mustBe(t, http.StatusOK)
+	s.post(tokenEndpoint, who, bearerForm(once)).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, grants.Replayed)
 	s.post(tokenEndpoint, who, bearerForm(acme.idp.token(nil))).mustBe(t, http.StatusOK) // others as before
-	for rule, clientID := range map[string]any{"another client": acme.clientID, "no client": nil, "a number": 7, "a list": []string{id}} {
+	for rule, test := range map[string]struct {
+		changes object
+		reason  grants.Reason
+	}{
+		"another client":     {object{"client_id": acme.clientID}, grants.ClaimInvalid},
+		"no client":          {object{"client_id": nil}, grants.ClaimInvalid},
+		"a client as number": {object{"client_id": 7}, grants.ClaimInvalid},
+		"several clients":    {object{"client_id": []string{id, acme.clientID}}, grants.ClaimInvalid},
+		"no jti":             {object{"jti": nil}, grants.ClaimMissing},
+		"another aud, too":   {object{"aud": []string{s.url, "https://other.example"}}, grants.AudienceMismatch},
+		"a scope of no kind": {object{"scope": []string{"a", "b"}}, grants.ClaimInvalid},
+	} {
 		t.Run(rule, func(t *testing.T) {
-			s.post(tokenEndpoint, who, bearerForm(jag(clientID))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, grants.ClaimInvalid)
+			s.post(tokenEndpoint, who, bearerForm(jag(test.changes))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, test.reason)
 		})
 	}
-	s.post(tokenEndpoint, anonymous, bearerForm(jag(id))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, "")
+	if got := s.post(tokenEndpoint, who, bearerForm(jag(object{"scope": "openid " + otherLockScope}))).mustBe(t, http.StatusOK).text("scope"); got != otherLockScope {
+		t.Errorf("granted %q", got)
+	}
+	s.post(tokenEndpoint, who, bearerForm(jag(object{"scope": "openid"}))).mustRefuse(t, http.StatusBadRequest, grants.InvalidScope, "")
+	s.post(tokenEndpoint, who, bearerForm(jag(object{"resource": "https://other.example"}))).mustRefuse(t, http.StatusBadRequest, grants.InvalidTarget, "")
+	s.post(tokenEndpoint, who, bearerForm(jag(object{"resource": []string{s.url, "https://other.example"}}))).mustBe(t, http.StatusOK)
+	s.post(tokenEndpoint, anonymous, bearerForm(jag(nil))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, "")
+	s.post(tokenEndpoint, anonymous, bearerForm(jag(object{"client_id": public}), "client_id", public)).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, "")
 }

@@ -303,6 +303,19 @@ func TestSingleUse(t *testing.T) {
 	}
 }
 
+// Nor can it be got round by naming no client, at another key URL of the issuer.
+func TestSingleUseIsNotEscapedByNamingNoClient(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	path := "/integrators/" + acme.id + "/key-urls"
+	s.admin("PATCH", path+"/"+acme.keyURL, object{"single_use": true}).mustBe(t, http.StatusOK)
+	s.admin("POST", path, object{"issuer": acme.idp.issuer, "url": acme.idp.url("/certificate.pem"), "clientless": true, "audiences": []string{"https://web.example"}}).mustBe(t, http.StatusCreated)
+	token := acme.idp.token(object{"jti": "one", "aud": []string{acme.idp.aud, "https://web.example"}})
+	acme.exchange(token).mustBe(t, http.StatusOK)
+	s.post(tokenEndpoint, anonymous, exchangeForm(token)).mustRefuse(t, http.StatusBadRequest, grants.InvalidRequest, "")
+}
+
 // lockHolder gives the id of the first lock holder that the party manages.
 func (p *party) lockHolder() string {
 	p.s.t.Helper()

@@ -86,3 +86,15 @@ func TestClientsLoseScopesOfRulesThatAreGone(t *testing.T) {
 	s.admin("DELETE", "/integrators/"+acme.id+"/scope-rules/"+orders, nil).mustBe(t, http.StatusNoContent)
 	ask().mustRefuse(t, http.StatusBadRequest, grants.InvalidScope, "")
 }
+
+// A rule that another shadows entitles to nothing: an exchange would not give
+// its scope either.
+func TestAShadowedRuleEntitlesToNothing(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.rule("orders:admin", "orders.read")
+	acme.rule("orders:*", "orders.$1")
+	mine := acme.adminToken("integrator.admin")
+	s.adminAs(mine, "POST", "/integrators/me/clients", object{"client_name": "x", "scope": "orders.admin"}).mustBeProblem(t, http.StatusUnprocessableEntity, "invalid")
+	s.adminAs(mine, "POST", "/integrators/me/clients", object{"client_name": "x", "scope": "orders.write orders.read"}).mustBe(t, http.StatusCreated)
+}

@@ -212,7 +212,6 @@ func (p *program) router() (http.Handler, error) {
 		Audiences:        []string{c.issuer, c.defaultAudience},
 		SubjectAudiences: c.subjectAudiences,
 		Keys:             adminKeys{p.keys},
-		Covers:           p.directory.covers,
 		Pepper:           p.directory.pepper,
 		CursorKey:        cursorKey,
 		Changed:          p.changed,

@@ -29,9 +29,7 @@ type directory struct {
 	issuer           string
 	now              func() time.Time
 	keys             assertion.Keys // of clients with a jwks_uri
-	static           sync.Map       // parsed JWKS of clients, by their text
-	parsed           atomic.Int64
-	ready            atomic.Pointer[readyRules]
+	made             atomic.Pointer[ready]
 }
 
 var (
@@ -81,7 +79,7 @@ func (d *directory) Find(ctx context.Context, clientID string, proves func(*hand
 func (d *directory) client(s *registry.Snapshot, c *registry.Client) *handlers.Client {
 	client := &handlers.Client{
 		Client: grants.Client{
-			ID: c.ClientID, IntegratorID: c.IntegratorID, Scopes: c.Scopes,
+			ID: c.ClientID, IntegratorID: c.IntegratorID, Public: c.Public(), Scopes: c.Scopes,
 			MaxLifetime: c.AccessTokenTTL, Generations: grants.Generations{Client: c.Generation},
 		},
 		Public:         c.Public(),
@@ -98,7 +96,7 @@ func (d *directory) client(s *registry.Snapshot, c *registry.Client) *handlers.C
 		}
 	}
 	if c.AuthMethod == registry.AuthKey {
-		client.Keys = d.clientKeys(c)
+		client.Keys = d.clientKeys(s, c)
 	}
 	if server := s.ResourceServer(c.ResourceServerID); server != nil {
 		client.Audience = server.Audience
@@ -106,30 +104,40 @@ func (d *directory) client(s *registry.Snapshot, c *registry.Client) *handlers.C
 	return client
 }
 
-// maxStaticKeys bounds the parsed JWKS in memory. There are as many as clients
-// with keys; those that were replaced go when there are too many.
-const maxStaticKeys = 10_000
-
 // clientKeys gives the keys that a client registered, or those behind its URL.
-func (d *directory) clientKeys(c *registry.Client) *clientassertion.Keys {
+// Parsed once for each snapshot.
+func (d *directory) clientKeys(s *registry.Snapshot, c *registry.Client) *clientassertion.Keys {
 	if c.JWKSURI != "" {
-		return &clientassertion.Keys{Source: d.keys, Ref: assertion.KeyRef(c.KeySource())}
+		return &clientassertion.Keys{Source: d.keys, Ref: assertion.KeyRef(c.KeySource()), Epoch: s.KeysEpoch(c.KeySource())}
 	}
 	ref := assertion.KeyRef{IntegratorID: c.IntegratorID, URL: "the client's jwks"}
-	if parsed, ok := d.static.Load(c.JWKS); ok {
-		return &clientassertion.Keys{Source: parsed.(assertion.Keys), Ref: ref}
+	made := d.readyFor(s)
+	if source, ok := made.keys.Load(c.ClientID); ok {
+		return &clientassertion.Keys{Source: source.(assertion.Keys), Ref: ref}
 	}
 	document, err := remote.Parse([]byte(c.JWKS), remote.FormatJWKS)
 	if err != nil { // it was checked when it was stored
 		document = &remote.Document{}
 	}
-	if d.parsed.Add(1) > maxStaticKeys {
-		d.static.Clear()
-		d.parsed.Store(1)
-	}
 	source := remote.Static(document)
-	d.static.Store(c.JWKS, source)
+	made.keys.Store(c.ClientID, source)
 	return &clientassertion.Keys{Source: source, Ref: ref}
+}
+
+// ready is what was made of one snapshot, when it was first needed.
+type ready struct {
+	snapshot *registry.Snapshot
+	rules    sync.Map // *permissions.Rules by integrator
+	keys     sync.Map // assertion.Keys by client
+}
+
+func (d *directory) readyFor(s *registry.Snapshot) *ready {
+	made := d.made.Load()
+	if made == nil || made.snapshot != s {
+		made = &ready{snapshot: s}
+		d.made.Store(made)
+	}
+	return made
 }
 
 // assertions remembers which client assertions were used, among the subject
@@ -181,7 +189,7 @@ func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) [
 			Policy: assertion.Policy{
 				Issuer: k.Issuer, Audiences: audiences, Algorithms: k.Algorithms,
 				Keys:         assertion.KeyRef(k.Source()),
-				AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, MaxLifetime: k.MaxLifetime, SingleUse: k.SingleUse, KeysEpoch: k.KeysEpoch,
+				AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, MaxLifetime: k.MaxLifetime, SingleUse: s.SingleUse(k.IntegratorID, k.Issuer), KeysEpoch: k.KeysEpoch,
 			},
 			IntegratorID:         integrator.ID,
 			IntegratorGeneration: integrator.Generation,
@@ -248,14 +256,10 @@ type entitlements struct {
 	*permissions.Rules
 }
 
-// rules gives an integrator's scope rules, made ready once for each snapshot.
+// rules gives an integrator's scope rules, made ready.
 func (d *directory) rules(s *registry.Snapshot, integratorID string) *permissions.Rules {
-	ready := d.ready.Load()
-	if ready == nil || ready.snapshot != s {
-		ready = &readyRules{snapshot: s}
-		d.ready.Store(ready)
-	}
-	if rules, ok := ready.of.Load(integratorID); ok {
+	made := d.readyFor(s)
+	if rules, ok := made.rules.Load(integratorID); ok {
 		return rules.(*permissions.Rules)
 	}
 	var list []permissions.Rule
@@ -263,23 +267,8 @@ func (d *directory) rules(s *registry.Snapshot, integratorID string) *permission
 		list = append(list, permissions.Rule{Permission: r.Permission, Scope: r.Scope})
 	}
 	rules := permissions.NewRules(list)
-	ready.of.Store(integratorID, rules)
+	made.rules.Store(integratorID, rules)
 	return rules
-}
-
-// covers tells whether a rule of an integrator gives a scope.
-func (d *directory) covers(ctx context.Context, integratorID, scope string) (bool, error) {
-	snapshot, err := d.Confirmed(ctx)
-	if err != nil {
-		return false, err
-	}
-	return d.rules(snapshot, integratorID).Covers(scope), nil
-}
-
-// readyRules are the scope rules of one snapshot, by integrator.
-type readyRules struct {
-	snapshot *registry.Snapshot
-	of       sync.Map
 }
 
 // LockHolder implements permissions.Entitlements.

@@ -131,6 +131,7 @@ func numericDate(raw json.RawMessage) (time.Time, bool) {
 type Keys struct {
 	Source assertion.Keys
 	Ref    assertion.KeyRef
+	Epoch  int64 // keys fetched under an older one are not used
 }
 
 // Replays remembers which assertions were used.
@@ -174,7 +175,7 @@ func (v *Verifier) CheckClaims(a *Assertion) *grants.Refusal {
 // that it tells nothing of the client.
 func (v *Verifier) Verify(ctx context.Context, a *Assertion, keys Keys) *grants.Refusal {
 	verifier := &assertion.Verifier{Keys: keys.Source, Now: v.Now}
-	refusal := verifier.VerifySignature(ctx, a.signed, &assertion.Policy{Algorithms: Algorithms(), Keys: keys.Ref})
+	refusal := verifier.VerifySignature(ctx, a.signed, &assertion.Policy{Algorithms: Algorithms(), Keys: keys.Ref, KeysEpoch: keys.Epoch})
 	switch {
 	case refusal != nil && refusal.Code == grants.TemporarilyUnavailable:
 		return grants.Unavailable(refusal.Reason, "the keys of the client cannot be fetched at the moment", refusal.Cause)

@@ -117,17 +117,35 @@ func (r *Rules) Scope(permission string) (scope string, ok bool) {
 	return scope, true
 }
 
-// Covers tells whether some permission could give this scope: what a client of
-// the integrator may be limited to.
+// Covers tells whether some permission gives this scope: what a client of the
+// integrator may be limited to. A rule that is never reached covers nothing.
 func (r *Rules) Covers(scope string) bool {
 	if r == nil || !grantable(scope) {
 		return false
 	}
 	return slices.ContainsFunc(r.rules, func(rule Rule) bool {
-		before, after, open := strings.Cut(rule.Scope, matched)
-		if !open || !strings.HasSuffix(rule.Permission, star) {
-			return rule.Scope == scope
+		permission, ok := rule.permissionOf(scope)
+		if !ok {
+			return false
 		}
-		return len(scope) >= len(before)+len(after) && strings.HasPrefix(scope, before) && strings.HasSuffix(scope, after)
+		got, _ := r.Scope(permission)
+		return got == scope
 	})
+}
+
+// permissionOf gives a permission that would give this scope if the rule were
+// the only one.
+func (r Rule) permissionOf(scope string) (string, bool) {
+	beginning, open := strings.CutSuffix(r.Permission, star)
+	before, after, filled := strings.Cut(r.Scope, matched)
+	switch {
+	case !open || !filled:
+		if open {
+			beginning += "\x01" // what stands in no rule, so that only one that takes all of them comes first
+		}
+		return beginning, r.Scope == scope
+	case len(scope) < len(before)+len(after) || !strings.HasPrefix(scope, before) || !strings.HasSuffix(scope, after):
+		return "", false
+	}
+	return beginning + scope[len(before):len(scope)-len(after)], true
 }

@@ -95,6 +95,12 @@ func TestWhatMakesARule(t *testing.T) {
 
 func TestWhatRulesCover(t *testing.T) {
 	rules := permissions.NewRules([]rule{{"read", "orders.read"}, {"tenant:*", "tenant.$1"}, {"w:*", "a$1z"}, {"own:*", "$1"}})
+	shadowed := permissions.NewRules([]rule{{"orders:admin", "orders.read"}, {"orders:*", "orders.$1"}, {"orders:x*", "never"}, {"y*", "some"}, {"yz", "never.either"}})
+	for scope, want := range map[string]bool{"orders.read": true, "orders.write": true, "orders.admin": false, "never": false, "some": true, "never.either": false} {
+		if got := shadowed.Covers(scope); got != want {
+			t.Errorf("shadowed, %q: got %v, want %v", scope, got, want)
+		}
+	}
 	none := permissions.NewRules([]rule{{"read", "orders.read"}})
 	for scope, want := range map[string][2]bool{
 		"orders.read": {true, true}, "tenant.x": {true, false}, "az": {true, false}, "a": {true, false}, "admin": {false, false},
@@ -159,5 +165,27 @@ func TestRulesAgreeWithAWalk(t *testing.T) {
 		if got != "" && !permissions.NewRules(rules).Covers(got) {
 			t.Fatalf("%q by %q: %q is not covered", permission, rules, got)
 		}
+		if scope := word(); permissions.NewRules(rules).Covers(scope) && !comesOut(rules, scope) {
+			t.Fatalf("%q: %q is covered and never comes out", rules, scope)
+		}
 	}
+}
+
+// comesOut looks for a permission that gives a scope, among those that could.
+func comesOut(rules []rule, scope string) bool {
+	for _, r := range rules {
+		beginning := strings.TrimSuffix(r.Permission, "*")
+		candidates := []string{beginning, beginning + "\x01"}
+		for from := range len(scope) + 1 {
+			for to := from; to <= len(scope); to++ {
+				candidates = append(candidates, beginning+scope[from:to])
+			}
+		}
+		for _, permission := range candidates {
+			if got, ok := reference(rules, permission); ok && got == scope {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -2,7 +2,6 @@ package tokenexchange
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -80,8 +79,10 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision)
 	if refusal != nil {
 		return refusal
 	}
-	if refusal := checkIdentityAssertion(token, claims, r.Client); refusal != nil {
-		return refusal
+	if token.IdentityAssertion() {
+		if policy, refusal = x.identityAssertion(token, claims, policy, &r, decision.Audience); refusal != nil {
+			return refusal
+		}
 	}
 	decision.Subject = claims.Subject
 	decision.Generations.Integrator = policy.IntegratorGeneration
@@ -216,24 +217,6 @@ func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies
 		worst = firstOf(worst, refusal)
 	}
 	return nil, nil, worst
-}
-
-// checkIdentityAssertion: an ID-JAG was made for one client of ours, which has
-// to be the one that presents it (draft-ietf-oauth-identity-assertion-authz-grant
-// §4.4.1).
-func checkIdentityAssertion(token *assertion.Token, claims *assertion.Claims, client *grants.Client) *grants.Refusal {
-	if !token.IdentityAssertion() {
-		return nil
-	}
-	var named string
-	_ = json.Unmarshal(claims.At("client_id"), &named)
-	switch {
-	case client == nil:
-		return grants.RefuseToken(grants.ClaimInvalid, "an identity assertion is for the client it names, which has to authenticate", "a client", "none")
-	case named != client.ID:
-		return grants.RefuseToken(grants.ClaimInvalid, "the identity assertion was made for another client", "client_id "+client.ID, "client_id "+grants.Shown(named))
-	}
-	return nil
 }
 
 func firstOf(earlier, later *grants.Refusal) *grants.Refusal {

@@ -148,7 +148,7 @@ func testLinks(t *testing.T, s *storage.Store) {
 	link := registry.Link{IntegratorID: i.ID, LockHolderID: h.ID}
 	manages := func(want bool) {
 		t.Helper()
-		got, err := s.Manages(t.Context(), i.ID, h.CountryISO, h.OrganizationID, h.OrganizationIDSuffix)
+		got, err := managed(t, s, i.ID, h.CountryISO, h.OrganizationID, h.OrganizationIDSuffix)
 		ok(t, err)
 		if got != want || snapshotOf(t, s).Manages(i.ID, h.ID) != want {
 			t.Errorf("manages %v, want %v", got, want)
@@ -174,7 +174,7 @@ func testLinks(t *testing.T, s *storage.Store) {
 	}
 	all.Wait()
 	for _, part := range [][3]string{{"SE", h.OrganizationID, h.OrganizationIDSuffix}, {h.CountryISO, "other", h.OrganizationIDSuffix}, {h.CountryISO, h.OrganizationID, ""}} {
-		if got, err := s.Manages(t.Context(), i.ID, part[0], part[1], part[2]); err != nil || got {
+		if got, err := managed(t, s, i.ID, part[0], part[1], part[2]); err != nil || got {
 			t.Errorf("manages %v: %v, %v", part, got, err)
 		}
 	}

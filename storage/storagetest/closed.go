@@ -31,10 +31,14 @@ func testClosed(t *testing.T, s *storage.Store) {
 		"KeyURLs":                func(ctx context.Context) error { return second(s.KeyURLs(ctx, "x", page)) },
 		"UpdateKeyURL":           func(ctx context.Context) error { return s.UpdateKeyURL(ctx, k, shared) },
 		"DeleteKeyURL":           func(ctx context.Context) error { return s.DeleteKeyURL(ctx, "x", "y", shared) },
-		"CreateClient":           func(ctx context.Context) error { return s.CreateClient(ctx, newClient("x")) },
-		"Client":                 func(ctx context.Context) error { return second(s.Client(ctx, "x", "y")) },
-		"Clients":                func(ctx context.Context) error { return second(s.Clients(ctx, "x", page)) },
-		"UpdateClient":           func(ctx context.Context) error { return s.UpdateClient(ctx, newClient("x")) },
+		"CreateClient": func(ctx context.Context) error {
+			return s.CreateClient(ctx, newClient("x"), registry.ClientTerms{AnyScope: true})
+		},
+		"Client":  func(ctx context.Context) error { return second(s.Client(ctx, "x", "y")) },
+		"Clients": func(ctx context.Context) error { return second(s.Clients(ctx, "x", page)) },
+		"UpdateClient": func(ctx context.Context) error {
+			return s.UpdateClient(ctx, newClient("x"), registry.ClientTerms{AnyScope: true})
+		},
 		"AddClientSecret": func(ctx context.Context) error {
 			return s.AddClientSecret(ctx, "x", "y", registry.ClientSecret{Hash: []byte("z")}, 0)
 		},
@@ -49,7 +53,6 @@ func testClosed(t *testing.T, s *storage.Store) {
 		"LinkedLockHolders":    func(ctx context.Context) error { return second(s.LinkedLockHolders(ctx, "x", page)) },
 		"Link":                 func(ctx context.Context) error { return s.Link(ctx, link) },
 		"Unlink":               func(ctx context.Context) error { return s.Unlink(ctx, link) },
-		"Manages":              func(ctx context.Context) error { return second(s.Manages(ctx, "x", "DK", "o", "")) },
 		"CreateScopeRule":      func(ctx context.Context) error { return s.CreateScopeRule(ctx, newScopeRule("x")) },
 		"ScopeRule":            func(ctx context.Context) error { return second(s.ScopeRule(ctx, "x", "y")) },
 		"ScopeRules":           func(ctx context.Context) error { return second(s.ScopeRules(ctx, "x", page)) },

@@ -33,7 +33,7 @@ func testDirectory(t *testing.T, s *storage.Store) {
 			func(v *registry.Snapshot) bool {
 				return len(v.KeyURLs(i.ID, k.Issuer)) == 1 && len(v.Clientless(k.Issuer)) == 1
 			}},
-		{"a client", func() error { return s.CreateClient(t.Context(), c) },
+		{"a client", func() error { return s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}) },
 			func(v *registry.Snapshot) bool { return v.Client(c.ClientID) != nil }},
 		{"a link", func() error { return s.Link(t.Context(), link) },
 			func(v *registry.Snapshot) bool { return v.Manages(i.ID, h.ID) }},
@@ -43,7 +43,7 @@ func testDirectory(t *testing.T, s *storage.Store) {
 			func(v *registry.Snapshot) bool { return v.Integrator(i.ID).Generation == 2 }},
 		{"a disabled client", func() error {
 			c.Status = registry.Disabled
-			return s.UpdateClient(t.Context(), c)
+			return s.UpdateClient(t.Context(), c, registry.ClientTerms{AnyScope: true})
 		}, func(v *registry.Snapshot) bool { return v.Client(c.ClientID).Status == registry.Disabled }},
 		{"a disabled key URL", func() error {
 			k.Status = registry.Disabled
@@ -131,7 +131,7 @@ func testDirectoryUnderLoad(t *testing.T, s *storage.Store) {
 					return
 				}
 				c := newClient(i.ID)
-				if err := s.CreateClient(t.Context(), c); err != nil {
+				if err := s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}); err != nil {
 					t.Error(err)
 					return
 				}

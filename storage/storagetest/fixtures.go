@@ -116,3 +116,19 @@ func snapshotOf(t *testing.T, s *storage.Store) *registry.Snapshot {
 	ok(t, err)
 	return snapshot
 }
+
+// managed tells whether replicas see that an integrator manages the lock holder
+// of three parts.
+func managed(t *testing.T, s *storage.Store, integratorID, country, organization, suffix string) (bool, error) {
+	t.Helper()
+	directory, err := storage.NewDirectory(t.Context(), s)
+	if err != nil {
+		return false, err
+	}
+	snapshot, err := directory.Snapshot()
+	if err != nil {
+		return false, err
+	}
+	id, known := snapshot.LockHolder(country, organization, suffix)
+	return known && snapshot.Manages(integratorID, id), nil
+}

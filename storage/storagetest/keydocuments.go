@@ -32,6 +32,9 @@ func keyRules() map[string]func(*testing.T, *storage.Store) {
 		"used subject tokens are forgotten when expired": testPurgeConsumed,
 		"another secret ends the others after a while":   testClientSecrets,
 		"keys of a client":                               testClientKeys,
+		"scopes of clients are the integrator's":         testEntitledClients,
+		"clients with keys have no secret":               testNoSecretForKeys,
+		"keys behind a client's URL are kept":            testClientKeyDocuments,
 	}
 }
 

@@ -70,7 +70,9 @@ func clients(s *storage.Store, integratorID string) kind[registry.Client] {
 	return kind[registry.Client]{
 		fresh:  func() *registry.Client { return newClient(integratorID) },
 		object: func(c *registry.Client) *registry.Object { return &c.Object },
-		create: s.CreateClient,
+		create: func(ctx context.Context, c *registry.Client) error {
+			return s.CreateClient(ctx, c, registry.ClientTerms{AnyScope: true})
+		},
 		get: func(ctx context.Context, c *registry.Client) (*registry.Client, error) {
 			return s.Client(ctx, integratorID, c.ClientID)
 		},
@@ -81,7 +83,9 @@ func clients(s *storage.Store, integratorID string) kind[registry.Client] {
 			c.Name, c.AuthMethod, c.GrantTypes = unlike("renamed"), registry.AuthPost, []string{}
 			c.AccessTokenTTL, c.AllowedOrigins = 0, []string{} // another scope raises the generation, too
 		},
-		update: s.UpdateClient,
+		update: func(ctx context.Context, c *registry.Client) error {
+			return s.UpdateClient(ctx, c, registry.ClientTerms{AnyScope: true})
+		},
 		remove: func(ctx context.Context, c *registry.Client) error {
 			return s.DeleteClient(ctx, integratorID, c.ClientID)
 		},
@@ -208,11 +212,11 @@ func testClients(t *testing.T, s *storage.Store) {
 		for _, scopes := range [][]string{nil, {}, {"a"}, nil} {
 			created := newClient(integratorID)
 			created.Scopes = scopes
-			ok(t, s.CreateClient(t.Context(), created))
+			ok(t, s.CreateClient(t.Context(), created, registry.ClientTerms{AnyScope: true}))
 			updated := newClient(integratorID)
-			ok(t, s.CreateClient(t.Context(), updated))
+			ok(t, s.CreateClient(t.Context(), updated, registry.ClientTerms{AnyScope: true}))
 			updated.Scopes = scopes
-			ok(t, s.UpdateClient(t.Context(), updated))
+			ok(t, s.UpdateClient(t.Context(), updated, registry.ClientTerms{AnyScope: true}))
 			for _, c := range []*registry.Client{created, updated, snapshotOf(t, s).Client(created.ClientID)} {
 				got, err := k.get(t.Context(), c)
 				ok(t, err)
@@ -224,7 +228,7 @@ func testClients(t *testing.T, s *storage.Store) {
 	})
 	t.Run("a client without a name of its own is named by its id", func(t *testing.T) {
 		c := newClient(integratorID)
-		ok(t, s.CreateClient(t.Context(), c))
+		ok(t, s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}))
 		if c.ClientID != c.ID {
 			t.Errorf("client_id %q, id %q", c.ClientID, c.ID)
 		}
@@ -232,10 +236,10 @@ func testClients(t *testing.T, s *storage.Store) {
 	t.Run("a client_id exists once", func(t *testing.T) {
 		c := newClient(integratorID)
 		c.ClientID = unlike("taken")
-		ok(t, s.CreateClient(t.Context(), c))
+		ok(t, s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}))
 		other := newClient(storeIntegrator(t, s).ID)
 		other.ClientID = c.ClientID
-		is(t, s.CreateClient(t.Context(), other), registry.ErrConflict)
+		is(t, s.CreateClient(t.Context(), other, registry.ClientTerms{AnyScope: true}), registry.ErrConflict)
 		if got := snapshotOf(t, s).Client(c.ClientID); !reflect.DeepEqual(got, c) {
 			t.Errorf("got %+v, want %+v", got, c)
 		}
@@ -248,7 +252,7 @@ func testClients(t *testing.T, s *storage.Store) {
 			"a resource server's without": {Owner: registry.OwnerResourceServer},
 		} {
 			c.Status = registry.Active
-			if err := s.CreateClient(t.Context(), c); err == nil || domain(err) {
+			if err := s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}); err == nil || domain(err) {
 				t.Errorf("%s: got %v, want the database's refusal", name, err)
 			}
 		}
@@ -257,7 +261,7 @@ func testClients(t *testing.T, s *storage.Store) {
 		c := newClient(integratorID)
 		end := time.Now().Add(time.Hour).Truncate(time.Microsecond).UTC()
 		c.Secrets = []registry.ClientSecret{{Hash: []byte{0, 1, 255}, ExpiresAt: end}}
-		ok(t, s.CreateClient(t.Context(), c))
+		ok(t, s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}))
 		if got := snapshotOf(t, s).Client(c.ClientID).Secrets; !reflect.DeepEqual(got, c.Secrets) {
 			t.Errorf("got %v, want %v", got, c.Secrets)
 		}

@@ -36,7 +36,7 @@ func testOperators(t *testing.T, s *storage.Store) {
 	})
 	t.Run("a client_id of anybody else is refused, and its client untouched", func(t *testing.T) {
 		theirs := newClient(storeIntegrator(t, s).ID)
-		ok(t, s.CreateClient(t.Context(), theirs))
+		ok(t, s.CreateClient(t.Context(), theirs, registry.ClientTerms{AnyScope: true}))
 		server, introspects := newResourceServer()
 		ok(t, s.CreateResourceServer(t.Context(), server, introspects))
 		for _, taken := range []*registry.Client{theirs, introspects} {

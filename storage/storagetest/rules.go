@@ -252,7 +252,7 @@ func testLongestValues(t *testing.T, s *storage.Store) {
 	ok(t, s.CreateResourceServer(t.Context(), server, client))
 	h := &registry.LockHolder{Name: noise(1024), CountryISO: "DK", OrganizationID: noise(1024), OrganizationIDSuffix: noise(1024)}
 	ok(t, s.CreateLockHolder(t.Context(), h)) // the bounds are those of grants/permissions
-	manages, err := s.Manages(t.Context(), i.ID, h.CountryISO, h.OrganizationID, h.OrganizationIDSuffix)
+	manages, err := managed(t, s, i.ID, h.CountryISO, h.OrganizationID, h.OrganizationIDSuffix)
 	if err != nil || manages {
 		t.Errorf("manages %v, %v", manages, err)
 	}
@@ -260,5 +260,5 @@ func testLongestValues(t *testing.T, s *storage.Store) {
 	for range 64 {
 		c.Scopes = append(c.Scopes, strings.Repeat("s", 1024))
 	}
-	ok(t, s.CreateClient(t.Context(), c))
+	ok(t, s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}))
 }

@@ -221,7 +221,7 @@ func (s *suite) clients() {
 	ctx, store := s.Context(), s.store
 	acme, other := s.integrator("Acme"), s.integrator("Other")
 	c := client(acme.ID)
-	s.must(store.CreateClient(ctx, c))
+	s.must(store.CreateClient(ctx, c, registry.ClientTerms{AnyScope: true}))
 	if c.ClientID != c.ID || c.Generation != 1 {
 		s.Errorf("%+v", c)
 	}
@@ -241,28 +241,28 @@ func (s *suite) clients() {
 		return state.Generations.Client
 	}
 	read.Name = "renamed"
-	s.must(store.UpdateClient(ctx, read))
+	s.must(store.UpdateClient(ctx, read, registry.ClientTerms{AnyScope: true}))
 	if generation() != 1 {
 		s.Error("another name must not end tokens")
 	}
 	read.Scopes = []string{"a", "b"}
-	s.must(store.UpdateClient(ctx, read))
+	s.must(store.UpdateClient(ctx, read, registry.ClientTerms{AnyScope: true}))
 	if generation() != 2 {
 		s.Error("another scope must end tokens")
 	}
 	read.Status = registry.Disabled
-	s.must(store.UpdateClient(ctx, read))
+	s.must(store.UpdateClient(ctx, read, registry.ClientTerms{AnyScope: true}))
 	if generation() != -1 {
 		s.Error("a disabled client has no generation")
 	}
 	read.Status, read.Scopes = registry.Active, nil
-	s.must(store.UpdateClient(ctx, read))
+	s.must(store.UpdateClient(ctx, read, registry.ClientTerms{AnyScope: true}))
 	if generation() != 4 {
 		s.Errorf("generation %d: disabling and the scope raise it once each", generation())
 	}
 	s.must(store.DeleteClient(ctx, acme.ID, c.ClientID))
-	s.mustBe(registry.ErrNotFound, store.UpdateClient(ctx, read))
-	s.mustBe(registry.ErrNotFound, store.CreateClient(ctx, client("nobody")))
+	s.mustBe(registry.ErrNotFound, store.UpdateClient(ctx, read, registry.ClientTerms{AnyScope: true}))
+	s.mustBe(registry.ErrNotFound, store.CreateClient(ctx, client("nobody"), registry.ClientTerms{AnyScope: true}))
 }
 
 func (s *suite) operator() {
@@ -300,6 +300,6 @@ func (s *suite) operator() {
 	}
 	acme := s.integrator("Acme")
 	c := client(acme.ID)
-	s.must(store.CreateClient(ctx, c))
+	s.must(store.CreateClient(ctx, c, registry.ClientTerms{AnyScope: true}))
 	s.mustBe(registry.ErrConflict, store.EnsureOperator(ctx, operator(c.ClientID, "x")))
 }

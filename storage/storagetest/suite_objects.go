@@ -28,7 +28,7 @@ func (s *suite) lockHolders() {
 	s.mustBe(registry.ErrNotFound, store.Link(ctx, registry.Link{IntegratorID: acme.ID, LockHolderID: "none"}))
 	s.mustBe(registry.ErrNotFound, store.Link(ctx, registry.Link{IntegratorID: "none", LockHolderID: east.ID}))
 	for integrator, want := range map[string]bool{acme.ID: true, other.ID: false, "": false} {
-		if manages, err := store.Manages(ctx, integrator, "NO", "919424508", "east"); err != nil || manages != want {
+		if manages, err := managed(s.T, store, integrator, "NO", "919424508", "east"); err != nil || manages != want {
 			s.Errorf("%q manages: %v %v", integrator, manages, err)
 		}
 	}
@@ -57,7 +57,7 @@ func (s *suite) withdrawnScopes() {
 	clientOf := func(integratorID string, scopes ...string) *registry.Client {
 		c := client(integratorID)
 		c.Scopes = scopes
-		s.must(store.CreateClient(ctx, c))
+		s.must(store.CreateClient(ctx, c, registry.ClientTerms{AnyScope: true}))
 		s.must(store.Link(ctx, registry.Link{IntegratorID: integratorID, LockHolderID: holder.ID}))
 		return c
 	}

@@ -16,7 +16,7 @@ func (s *suite) tokens() {
 	ctx, store := s.Context(), s.store
 	acme := s.integrator("Acme")
 	c := client(acme.ID)
-	s.must(store.CreateClient(ctx, c))
+	s.must(store.CreateClient(ctx, c, registry.ClientTerms{AnyScope: true}))
 	expect := func(rule, jti, integratorID, clientID string, revoked bool, integrator, client int64) {
 		s.Helper()
 		state, err := store.TokenState(ctx, storage.TokenQuery{ID: jti, IntegratorID: integratorID, ClientID: clientID})
@@ -238,7 +238,7 @@ func (s *suite) directory() {
 	ctx, store := s.Context(), s.store
 	acme := s.integrator("Acme")
 	c := client(acme.ID)
-	s.must(store.CreateClient(ctx, c))
+	s.must(store.CreateClient(ctx, c, registry.ClientTerms{AnyScope: true}))
 	d, err := storage.NewDirectory(ctx, store)
 	s.must(err)
 	first, err := d.Snapshot()
@@ -301,7 +301,7 @@ func (s *suite) closed() {
 	for name, err := range map[string]error{
 		"read": errRead, "list": errList, "state": errState, "keys": errKeys, "directory": errDirectory, "ping": store.Ping(ctx),
 		"create": store.CreateIntegrator(ctx, i), "update": store.UpdateIntegrator(ctx, i), "delete": store.DeleteIntegrator(ctx, "x"),
-		"revoke": store.Revoke(ctx, "x", time.Now()), "key URL": store.CreateKeyURL(ctx, keyURL("x", "y", "z"), registry.KeyURLTerms{SharedIssuer: true}), "client": store.CreateClient(ctx, client("x")),
+		"revoke": store.Revoke(ctx, "x", time.Now()), "key URL": store.CreateKeyURL(ctx, keyURL("x", "y", "z"), registry.KeyURLTerms{SharedIssuer: true}), "client": store.CreateClient(ctx, client("x"), registry.ClientTerms{AnyScope: true}),
 		"operator": store.EnsureOperator(ctx, client("x")), "link": store.Link(ctx, registry.Link{}), "add key": store.AddSigningKey(ctx, signingKey("x", "y", "next")),
 		"record": storage.NewExchangeLog(store, storage.LogDurable, quiet()).Record(ctx, registry.Exchange{Result: registry.ResultGranted}, false),
 	} {

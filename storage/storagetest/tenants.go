@@ -30,7 +30,7 @@ func testTenants(t *testing.T, s *storage.Store) {
 			is(t, s.Unlink(t.Context(), registry.Link{IntegratorID: id, LockHolderID: h.ID}), registry.ErrNotFound)
 			list, err := s.LinkedLockHolders(t.Context(), id, registry.Page{Limit: 100})
 			ok(t, err)
-			manages, err := s.Manages(t.Context(), id, h.CountryISO, h.OrganizationID, h.OrganizationIDSuffix)
+			manages, err := managed(t, s, id, h.CountryISO, h.OrganizationID, h.OrganizationIDSuffix)
 			ok(t, err)
 			if len(list) != 0 || manages {
 				t.Errorf("%q has %v, manages %v", id, list, manages)
@@ -98,7 +98,7 @@ func testCascade(t *testing.T, s *storage.Store) {
 		b := belongings{newKeyURL(i.ID), newClient(i.ID)}
 		b.keyURL.Issuer, b.keyURL.Clientless = "issuer of "+i.ID, true
 		ok(t, s.CreateKeyURL(t.Context(), b.keyURL, shared))
-		ok(t, s.CreateClient(t.Context(), b.client))
+		ok(t, s.CreateClient(t.Context(), b.client, registry.ClientTerms{AnyScope: true}))
 		ok(t, s.Link(t.Context(), registry.Link{IntegratorID: i.ID, LockHolderID: holder.ID}))
 		ok(t, log.Record(t.Context(), registry.Exchange{At: time.Now(), Result: registry.ResultGranted, IntegratorID: i.ID}, false))
 		have[i] = b
@@ -128,7 +128,7 @@ func testCascade(t *testing.T, s *storage.Store) {
 	t.Run("its secrets go too", func(t *testing.T) {
 		again := newClient(stays.ID)
 		again.ClientID, again.Secrets = have[gone].client.ClientID, nil
-		ok(t, s.CreateClient(t.Context(), again))
+		ok(t, s.CreateClient(t.Context(), again, registry.ClientTerms{AnyScope: true}))
 		if got := snapshotOf(t, s).Client(again.ClientID).Secrets; len(got) != 0 {
 			t.Errorf("a new client of the old client_id inherits %d secrets", len(got))
 		}

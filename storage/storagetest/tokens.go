@@ -48,14 +48,14 @@ func testGenerations(t *testing.T, s *storage.Store) {
 	client := func(status registry.Status) func(*testing.T, scene) {
 		return func(t *testing.T, at scene) {
 			at.c.Status = status
-			ok(t, s.UpdateClient(t.Context(), at.c))
+			ok(t, s.UpdateClient(t.Context(), at.c, registry.ClientTerms{AnyScope: true}))
 		}
 	}
 	revokeAll := func(t *testing.T, at scene) { ok(t, s.RevokeIntegratorTokens(t.Context(), at.i.ID)) }
 	rename := func(t *testing.T, at scene) {
 		at.i.Name, at.c.Name = unlike("renamed"), unlike("renamed")
 		ok(t, s.UpdateIntegrator(t.Context(), at.i))
-		ok(t, s.UpdateClient(t.Context(), at.c))
+		ok(t, s.UpdateClient(t.Context(), at.c, registry.ClientTerms{AnyScope: true}))
 	}
 	for _, rule := range []struct {
 		name  string
@@ -82,7 +82,7 @@ func testGenerations(t *testing.T, s *storage.Store) {
 		t.Run(rule.name, func(t *testing.T) {
 			at := scene{i: storeIntegrator(t, s)}
 			at.c = newClient(at.i.ID)
-			ok(t, s.CreateClient(t.Context(), at.c))
+			ok(t, s.CreateClient(t.Context(), at.c, registry.ClientTerms{AnyScope: true}))
 			for _, step := range rule.steps {
 				step(t, at)
 			}
