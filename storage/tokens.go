@@ -34,12 +34,15 @@ type TokenQuery struct {
 	IntegratorID string
 	ClientID     string
 	Subjects     [2]string // the names its subject goes by
+	Issuer       string    // of the subject token it came from
 }
 
 // TokenState is what decides whether a token that verifies is alive.
 type TokenState struct {
 	Revoked     bool
 	Generations grants.Generations // -1 for an integrator or client that is gone or disabled; 0 for one not asked for
+	// Distrusted: the integrator has no active key URL for the issuer any more.
+	Distrusted bool
 	// NotBefore: tokens of the subject that were issued up to then are dead.
 	// Zero: none are.
 	NotBefore time.Time
@@ -53,19 +56,22 @@ func (s *Store) TokenState(ctx context.Context, q TokenQuery) (TokenState, error
 		Revoked    int64
 		Integrator *int64
 		Client     *int64
+		Trusted    int64
 		NotBefore  *int64
 	}
 	err := s.reader.WithContext(ctx).Raw(`SELECT
 		(SELECT COUNT(*) FROM revoked_tokens WHERE jti = ?) AS revoked,
 		(SELECT generation FROM integrators WHERE id = ? AND status = 'active') AS integrator,
 		(SELECT generation FROM clients WHERE client_id = ? AND status = 'active') AS client,
+		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ? AND status = 'active') AS trusted,
 		(SELECT MAX(not_before) FROM subject_epochs WHERE integrator_id = ? AND (subject_hash = ? OR subject_hash = ?)) AS not_before`,
-		q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1])).Scan(&row).Error
+		q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, q.Issuer, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1])).Scan(&row).Error
 	if err != nil {
 		return TokenState{}, translate(err)
 	}
 	state := TokenState{
 		Revoked:     row.Revoked > 0,
+		Distrusted:  q.Issuer != "" && row.Trusted == 0,
 		Generations: grants.Generations{Integrator: generation(q.IntegratorID, row.Integrator), Client: generation(q.ClientID, row.Client)},
 	}
 	if row.NotBefore != nil {

@@ -300,12 +300,12 @@ func alive(store *storage.Store) func(context.Context, *accesstoken.Claims) (boo
 			clientID = ""
 		}
 		state, err := store.TokenState(ctx, storage.TokenQuery{
-			ID: claims.ID, IntegratorID: claims.IntegratorID, ClientID: clientID, Subjects: [2]string{claims.SubjectID, claims.Subject},
+			ID: claims.ID, IntegratorID: claims.IntegratorID, ClientID: clientID, Subjects: [2]string{claims.SubjectID, claims.Subject}, Issuer: claims.SubjectIssuer,
 		})
 		if err != nil {
 			return false, err
 		}
-		return !state.Revoked && state.Generations == claims.Generations() && issuedAfter(claims, state.NotBefore), nil
+		return !state.Revoked && !state.Distrusted && state.Generations == claims.Generations() && issuedAfter(claims, state.NotBefore), nil
 	}
 }
 

@@ -7,17 +7,17 @@ import (
 
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/storage"
+	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
 
 // withdrawal is one case of XTI-09: what is taken away, and what the next
 // exchange is told.
 type withdrawal struct {
-	rule     string
-	act      func(s *server, p *party)
-	status   int
-	code     grants.Code
-	reason   grants.Reason
-	outlived bool // by the tokens
+	rule   string
+	act    func(s *server, p *party)
+	status int
+	code   grants.Code
+	reason grants.Reason
 }
 
 func withdrawals() []withdrawal {
@@ -34,13 +34,13 @@ func withdrawals() []withdrawal {
 		s.admin("PATCH", keyURL(p), object{"issuer": p.idp.issuer + "moved"}).mustBe(s.t, 200)
 	}
 	return []withdrawal{
-		{"the integrator is disabled", set(integrator), 400, grants.InvalidRequest, grants.IntegratorDisabled, false},
-		{"the integrator is deleted", remove(integrator), 401, grants.InvalidClient, "", false},
-		{"the client is disabled", set(client), 401, grants.InvalidClient, "", false},
-		{"the client is deleted", remove(client), 401, grants.InvalidClient, "", false},
-		{"the key URL is disabled", set(keyURL), 400, grants.InvalidRequest, grants.IssuerUnknown, true},
-		{"the key URL is deleted", remove(keyURL), 400, grants.InvalidRequest, grants.IssuerUnknown, true},
-		{"the key URL is another issuer's", move, 400, grants.InvalidRequest, grants.IssuerUnknown, true},
+		{"the integrator is disabled", set(integrator), 400, grants.InvalidRequest, grants.IntegratorDisabled},
+		{"the integrator is deleted", remove(integrator), 401, grants.InvalidClient, ""},
+		{"the client is disabled", set(client), 401, grants.InvalidClient, ""},
+		{"the client is deleted", remove(client), 401, grants.InvalidClient, ""},
+		{"the key URL is disabled", set(keyURL), 400, grants.InvalidRequest, grants.IssuerUnknown},
+		{"the key URL is deleted", remove(keyURL), 400, grants.InvalidRequest, grants.IssuerUnknown},
+		{"the key URL is another issuer's", move, 400, grants.InvalidRequest, grants.IssuerUnknown},
 	}
 }
 
@@ -48,8 +48,7 @@ func withdrawals() []withdrawal {
 // exchanges are under way is refused within 5 s on every replica, and not one
 // of the tokens is alive afterwards: neither those from before nor those that a
 // replica issued before it heard. A client cannot be moved to another
-// integrator, which XTI-09 asks about too. A key URL is outlived by its tokens
-// (a difference: TestADisabledKeyURLYieldsNothingMore).
+// integrator, which XTI-09 asks about too.
 func TestWithdrawalReachesEveryReplica(t *testing.T) {
 	// A replica looks every PollInterval, and one that cannot look says so
 	// after MaxStaleness, so these make the 5 s.
@@ -76,7 +75,7 @@ func TestWithdrawalReachesEveryReplica(t *testing.T) {
 			f.both(func(_ string, s *server) {
 				p.mustBeRefused(t, s, w)
 				for _, token := range tokens {
-					s.mustBeActive(token, w.outlived)
+					s.mustBeActive(token, false)
 				}
 			})
 		})
@@ -138,4 +137,25 @@ func (tr *traffic) note(a answer) {
 func (tr *traffic) end() (refused []answer, tokens []string) {
 	tr.workers.Wait()
 	return tr.refused, tr.tokens
+}
+
+// A token is trusted for as long as its issuer is: it ends with the last active
+// key URL of the issuer, not with the first of two while an integrator moves.
+func TestTokensEndWithTheirIssuer(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, databaseURL string) {
+		s := startServer(t, databaseURL, nil)
+		acme := s.newParty("Acme")
+		acme.manage("919424508", "east")
+		path := "/integrators/" + acme.id + "/key-urls"
+		console := acme.adminToken("integrator.admin")
+		token := acme.exchange(acme.idp.token(nil)).mustBe(t, 200).text("access_token")
+		second := s.admin("POST", path, object{"issuer": acme.idp.issuer, "url": acme.idp.url("/spki.pem")}).mustBe(t, 201).text("id")
+		s.admin("DELETE", path+"/"+acme.keyURL, nil).mustBe(t, 204)
+		s.mustBeActive(token, true)
+		s.admin("PATCH", path+"/"+second, object{"status": "disabled"}).mustBe(t, 200)
+		s.mustBeActive(token, false)
+		s.admin("DELETE", path+"/"+second, nil).mustBe(t, 204)
+		s.mustBeActive(token, false)
+		s.mustBeActive(console, true) // it came from no issuer
+	})
 }
