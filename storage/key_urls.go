@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -78,12 +79,15 @@ func sameKeys(k *registry.KeyURL) any {
 // settle holds a key URL that was just written against all others. Changes
 // come one after the other, so what it reads stays true.
 func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
-	var counts struct{ Own, SameIssuer, Foreign int64 }
+	var counts struct{ Own, SameIssuer int64 }
 	err := tx.Raw(`SELECT
 		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ?) AS own,
-		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ?) AS same_issuer,
-		(SELECT COUNT(*) FROM key_urls WHERE integrator_id <> ? AND issuer = ?) AS "foreign"`,
-		k.IntegratorID, k.IntegratorID, k.Issuer, k.IntegratorID, k.Issuer).Scan(&counts).Error
+		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ?) AS same_issuer`,
+		k.IntegratorID, k.IntegratorID, k.Issuer).Scan(&counts).Error
+	if err != nil {
+		return err
+	}
+	foreign, err := readsLikeAForeign(tx, k)
 	if err != nil {
 		return err
 	}
@@ -92,10 +96,20 @@ func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs already, which is the most", registry.MaxKeyURLs))
 	case counts.SameIssuer > registry.MaxKeyURLsPerIssuer:
 		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs for this issuer already, which is the most", registry.MaxKeyURLsPerIssuer))
-	case counts.Foreign > 0 && !terms.SharedIssuer:
-		return registry.Conflict("another integrator has registered this issuer: only an operator may let two share it")
+	case foreign && !terms.SharedIssuer:
+		return registry.Conflict("another integrator has registered this issuer, or one that reads the same: only an operator may let two share it")
 	}
 	return reserve(tx, k.IntegratorID, terms.Audiences)
+}
+
+// readsLikeAForeign: a spelling of another integrator's issuer opens none of
+// its tokens, but people who read a record or a subject would take it for the
+// other.
+func readsLikeAForeign(tx *gorm.DB, k *registry.KeyURL) (bool, error) {
+	var issuers []string
+	err := tx.Raw("SELECT DISTINCT issuer FROM key_urls WHERE integrator_id <> ?", k.IntegratorID).Scan(&issuers).Error
+	key := registry.IssuerKey(k.Issuer)
+	return slices.ContainsFunc(issuers, func(issuer string) bool { return registry.IssuerKey(issuer) == key }), err
 }
 
 // ReserveAudiences makes the reservations of clientless key URLs without their

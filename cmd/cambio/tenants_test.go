@@ -111,11 +111,13 @@ func TestIntegratorsAtOneKeyURL(t *testing.T) {
 }
 
 // CLM-01, XTI-04: an issuer is what was registered, byte by byte (RFC 8725
-// §3.8). Whoever has a spelling of another's gets nothing of the other's by it.
+// §3.8). Whoever has a spelling of another's gets nothing of the other's by it,
+// and gets the spelling from an operator only.
 func TestSpellingsOfAnIssuer(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme, other := s.newParty("Acme"), s.newParty("Other")
 	other.share(acme.manage("919424508", "east"))
+	mine := other.adminToken("integrator.admin")
 	const registered = "https://xn--acm-yla.example/tenant"
 	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"issuer": registered, "clientless": true}).mustBe(t, 200)
 	acme.exchange(acme.idp.token(object{"iss": registered})).mustBe(t, 200)
@@ -131,6 +133,7 @@ func TestSpellingsOfAnIssuer(t *testing.T) {
 			acme.exchange(acme.idp.token(spelt)).mustRefuse(t, 400, grants.InvalidRequest, grants.IssuerUnknown)
 			s.post(tokenEndpoint, anonymous, exchangeForm(acme.idp.token(spelt))).mustRefuse(t, 400, grants.InvalidRequest, "")
 			a := s.admin("POST", "/integrators/"+other.id+"/key-urls", object{"issuer": issuer, "url": other.idp.url("/jwks.json"), "clientless": true})
+			claim := object{"issuer": issuer, "url": "https://other.example/jwks.json"}
 			if strings.ContainsAny(issuer, " \u00e9") { // no iss of either kind can be registered
 				a.mustBeProblem(t, 422, "invalid")
 				return
@@ -145,6 +148,9 @@ func TestSpellingsOfAnIssuer(t *testing.T) {
 				t.Errorf("claims %v", claims)
 			}
 			s.admin("DELETE", a.header.Get("Location")[len("/admin/v1"):], nil).mustBe(t, 204)
+			if rule != "a user" { // whose host is evil.example
+				s.adminAs(mine, "POST", "/integrators/me/key-urls", claim).mustBeProblem(t, 409, "conflict")
+			}
 		})
 	}
 }
