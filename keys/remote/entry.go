@@ -168,6 +168,20 @@ func (e *entry) fail(failure *FetchError, now time.Time) {
 	e.retryAt = now.Add(max(pause, failure.retryAfter))
 }
 
+// failToRefresh: the next question that may fetch finds out whether it was for
+// a moment only, however fresh the keys are.
+func (e *entry) failToRefresh(failure *FetchError, began, now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fetched.After(began) {
+		return
+	}
+	e.fail(failure, now)
+	if e.retryAt.Before(e.renewAt) {
+		e.renewAt = e.retryAt
+	}
+}
+
 // worthNoting keeps a key URL that fails from filling the database with it.
 func (e *entry) worthNoting(failure *FetchError, now time.Time) bool {
 	if e.word == failure.Word && now.Sub(e.noted) < noteAgainAfter {

@@ -136,6 +136,30 @@ func TestARefreshThatFailsLeavesEverythingAsItWas(t *testing.T) {
 	})
 }
 
+// A failed refresh is known to be over half a minute later, not at the next
+// renewal, however fresh the keys are.
+func TestAFailedRefreshIsSoonTriedAgain(t *testing.T) {
+	withMemory(t, named("a"), func(t *testing.T, u *keyURL, m *memory) {
+		u.find(q("a"), "a", 1)
+		u.breakDown()
+		_, err := u.Refresh(t.Context(), q("").Ref)
+		wantWord(t, err, WordUnreachable)
+		failing := func(want int) {
+			t.Helper()
+			if got := u.States()["failing"]; got != want {
+				t.Errorf("%d key URLs are failing, want %d", got, want)
+			}
+		}
+		failing(1)
+		u.publish(named("a"))
+		u.find(q("a"), "a", 2)
+		time.Sleep(RefetchAfter)
+		u.find(q("a"), "a", 3)
+		u.find(q("a"), "a", 3)
+		failing(0)
+	})
+}
+
 func TestARefreshThatIsGivenUpIsNoFailure(t *testing.T) {
 	withMemory(t, named("a"), func(t *testing.T, u *keyURL, m *memory) {
 		resume := u.delay()

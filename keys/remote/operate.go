@@ -64,7 +64,7 @@ func (s *Source) snapshot() map[assertion.KeyRef]*entry {
 
 // Refresh fetches now, whatever is known, and makes the outcome the only one
 // that counts, here at once and on every replica as soon as it knows of the
-// new epoch. When the fetch fails everything stays as it was; the error is
+// new epoch. When the fetch fails the keys stay as they were; the error is
 // then a *FetchError. ErrStale: another refresh ended meanwhile, and may have
 // seen more.
 func (s *Source) Refresh(ctx context.Context, ref assertion.KeyRef) (*registry.KeyDocument, error) {
@@ -77,11 +77,13 @@ func (s *Source) Refresh(ctx context.Context, ref assertion.KeyRef) (*registry.K
 		}
 		query.Epoch = epoch
 	}
+	began := s.now()
 	fetched, keys, failure := s.load(ctx, query, s.get)
 	switch {
 	case ctx.Err() != nil: // whoever asked has gone away, which is no fault of the key URL
 		return nil, ctx.Err()
 	case failure != nil:
+		e.failToRefresh(failure, began, s.now())
 		s.rememberFailure(ctx, ref, failure, s.now())
 		return nil, failure
 	}
