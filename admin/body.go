@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -41,6 +42,15 @@ func readMembers(w http.ResponseWriter, r *http.Request) (map[string]json.RawMes
 	return members, nil
 }
 
+// mustHaveNoBody: what stands in a body that nobody reads would be lost without
+// a word, an overlap for one.
+func mustHaveNoBody(r request) error {
+	if n, err := io.ReadFull(r.Body, make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
+		return errBody
+	}
+	return nil
+}
+
 // merge lays members over current: JSON Merge Patch (RFC 7396), where null
 // means the default. A member that nobody knows is an error: a rule that was
 // misspelt would otherwise not be a rule. The answer shares nothing with
@@ -55,6 +65,7 @@ func merge[I any](members map[string]json.RawMessage, current, defaults I) (merg
 		return merged, err
 	}
 	var faults registry.Invalid
+	there := strings.Join(slices.Sorted(maps.Keys(fallback)), ", ")
 	for name, value := range members {
 		pointer := "/" + escapePointer(name)
 		_, known := fallback[name]
@@ -66,7 +77,7 @@ func merge[I any](members map[string]json.RawMessage, current, defaults I) (merg
 		case slices.Contains(readOnly(), name):
 			faults.Add(false, pointer, "read_only", "this member is set by the server")
 		default:
-			faults.Add(false, pointer, "unknown_member", "there is no such member")
+			faults.Add(false, pointer, "unknown_member", "there is no such member; there are "+there)
 		}
 	}
 	for name, value := range values { // one by one, to name each that does not fit

@@ -14,7 +14,7 @@ import (
 // maxOverlap bounds how long a secret that was replaced goes on working.
 const maxOverlap = 30 * 24 * time.Hour
 
-var errOverlap = errors.New("overlap must be a number of seconds from 0 to 2592000, once, and nothing else may be asked")
+var errOverlap = errors.New("the only query parameter is overlap, once: a whole number of seconds from 0 to 2592000, such as 3600")
 
 // addSecret gives a client another secret, in this answer only. Those it had
 // end after the overlap: at once, unless the caller asks for more.
@@ -26,6 +26,9 @@ func (a *API) addSecret(w http.ResponseWriter, r request) error {
 	}
 	overlap, err := readOverlap(r.URL.RawQuery)
 	if err != nil {
+		return err
+	}
+	if err := mustHaveNoBody(r); err != nil {
 		return err
 	}
 	client, err := a.config.Store.Client(ctx, integratorID, mux.Vars(r.Request)["client_id"])

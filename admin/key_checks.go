@@ -147,6 +147,9 @@ func (a *API) refreshKeys(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
+	if err := mustHaveNoBody(r); err != nil {
+		return err
+	}
 	if err := a.limitChecks(r, integratorID); err != nil {
 		return err
 	}

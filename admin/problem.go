@@ -14,6 +14,7 @@ import (
 var (
 	errForbidden    = errors.New("this is for operators only")
 	errMalformed    = errors.New("the body is not one well-formed JSON object in which every member stands once")
+	errBody         = errors.New("this operation has no body: what can be asked for is a query parameter")
 	errTooLarge     = errors.New("the body is too large")
 	errMediaType    = errors.New("the Content-Type must be application/json or, for PATCH, application/merge-patch+json")
 	errMethod       = errors.New("this path does not have this method: see Allow")
@@ -74,6 +75,7 @@ func problemOf(err error) problem {
 		{errScope, http.StatusForbidden, "insufficient_scope"},
 		{errForbidden, http.StatusForbidden, "forbidden"},
 		{errMalformed, http.StatusBadRequest, "malformed"},
+		{errBody, http.StatusBadRequest, "malformed"},
 		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed"},
 		{errCursor, http.StatusBadRequest, "invalid_cursor"},
 		{errLimit, http.StatusBadRequest, "invalid_limit"},

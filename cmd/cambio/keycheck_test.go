@@ -101,6 +101,7 @@ func TestChecksAreLimited(t *testing.T) {
 	}
 	s.admin("POST", "/integrators/"+acme.id+"/key-urls/check", object{"url": acme.idp.url("/jwks.json")}).mustBe(t, http.StatusOK) // the operator's own
 	theirs := other.adminToken("integrator.admin")
+	s.adminAs(theirs, "POST", "/integrators/me/key-urls/"+other.keyURL+"/refresh", object{"force": true}).mustBeProblem(t, http.StatusBadRequest, "malformed")
 	s.adminAs(theirs, "POST", "/integrators/me/key-urls/"+other.keyURL+"/refresh", nil).mustBe(t, http.StatusOK)
 	for _, path := range []string{"/integrators/" + acme.id + "/key-urls/check", refresh} {
 		s.adminAs(theirs, "POST", path, object{"url": "https://idp.example/"}).mustBeProblem(t, http.StatusNotFound, "not_found")

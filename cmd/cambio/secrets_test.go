@@ -55,6 +55,7 @@ func TestWhatSecretRotationTakes(t *testing.T) {
 	for _, query := range []string{"overlap=-1", "overlap=x", "overlap=2592001", "overlap=1&overlap=2", "overlap=1.5", "overlp=60", "overlap=60&x=y", "overlap="} {
 		s.admin("POST", path+"?"+query, nil).mustBeProblem(t, http.StatusBadRequest, "invalid_overlap")
 	}
+	s.admin("POST", path, object{"overlap": 3600}).mustBeProblem(t, http.StatusBadRequest, "malformed")
 	acme.exchange(acme.idp.token(nil)).mustRefuse(t, http.StatusBadRequest, grants.InvalidScope, "") // its secret works as before
 	for range 4 {
 		s.admin("POST", path+"?overlap=2592000", nil).mustBe(t, http.StatusCreated)
