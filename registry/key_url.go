@@ -29,12 +29,12 @@ func (k *KeyURL) Validate() error {
 	var faults Invalid
 	// Not "must be a URL": some providers' issuers are bare names.
 	// "#" stands between issuer and subject in the tokens we issue.
-	faults.Add(validAudience(k.Issuer) && !strings.Contains(k.Issuer, "#"), "/issuer", "invalid",
+	faults.Add(ValidAudience(k.Issuer) && !strings.Contains(k.Issuer, "#"), "/issuer", "invalid",
 		"want the iss claim exactly: 1 to 512 bytes of printable ASCII without spaces and #")
 	faults.Add(slices.Contains([]string{FormatAuto, FormatJWKS, FormatPEM}, k.Format), "/format", "invalid", "want auto, jwks or pem")
 	known := !slices.ContainsFunc(k.Algorithms, func(a string) bool { return !slices.Contains(Algorithms(), a) })
 	faults.Add(len(k.Algorithms) > 0 && known && unique(k.Algorithms), "/algorithms", "invalid", "want one or more of "+strings.Join(Algorithms(), " "))
-	sound := !slices.ContainsFunc(k.Audiences, func(a string) bool { return !validAudience(a) })
+	sound := !slices.ContainsFunc(k.Audiences, func(a string) bool { return !ValidAudience(a) })
 	faults.Add(sound && unique(k.Audiences) && len(k.Audiences) <= maxAudiences, "/audiences", "invalid", "want at most 16 values of printable ASCII without spaces")
 	faults.Add(ValidName(k.PermissionsClaim) && len(k.PermissionsClaim) <= 255, "/permissions_claim", "invalid", "want the name of a claim, or a JSON Pointer to it")
 	faults.Add(k.MaxLifetime >= time.Second && k.MaxLifetime <= MaxMaxLifetime, "/max_lifetime", "invalid", "want 1 to 31622400 seconds")

@@ -196,7 +196,7 @@ func (i *Integrator) Validate() error {
 func (r *ResourceServer) Validate() error {
 	var faults Invalid
 	faults.Add(ValidName(r.Name), "/name", "invalid", "want 1 to 1024 bytes of printable text")
-	faults.Add(validAudience(r.Audience), "/audience", "invalid", "want 1 to 512 bytes of printable ASCII without spaces")
+	faults.Add(ValidAudience(r.Audience), "/audience", "invalid", "want 1 to 512 bytes of printable ASCII without spaces")
 	return faults.Err()
 }
 
@@ -204,9 +204,9 @@ func (i *Invalid) checkStatus(s Status) {
 	i.Add(s == Active || s == Disabled, "/status", "invalid", "want active or disabled")
 }
 
-// validAudience: printable ASCII without space, so that it can stand in every
+// ValidAudience: printable ASCII without space, so that it can stand in every
 // list and message unchanged; short enough to be indexed with a URL beside it.
-func validAudience(s string) bool {
+func ValidAudience(s string) bool {
 	return s != "" && len(s) <= 512 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 

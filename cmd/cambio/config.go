@@ -82,7 +82,19 @@ func newConfig(values map[string]string) (*config, error) {
 		{"signing_alg", oneOf(signing.ES256, signing.RS256, signing.EdDSA)},
 		{"access_token_ttl", func(v string) (err error) { c.accessTokenTTL, err = readTTL(v); return err }},
 		{"exchange_log", oneOf(string(storage.LogDurable), string(storage.LogAsync), string(storage.LogOff))},
-		{"log_level", func(v string) error { return c.logLevel.UnmarshalText([]byte(v)) }},
+		{"subject_audiences", func(string) error { return checkAudiences(c.subjectAudiences...) }},
+		{"default_audience", func(v string) error {
+			if v == "" {
+				return nil
+			}
+			return checkAudiences(v)
+		}},
+		{"log_level", func(v string) error {
+			if c.logLevel.UnmarshalText([]byte(v)) != nil {
+				return oneOf("debug", "info", "warn", "error")(v)
+			}
+			return nil
+		}},
 	}
 	for _, entry := range checks {
 		if err := entry.check(values[entry.key]); err != nil {
@@ -99,6 +111,16 @@ func oneOf(allowed ...string) func(string) error {
 		}
 		return nil
 	}
+}
+
+// checkAudiences holds the values against what the admin API takes.
+func checkAudiences(values ...string) error {
+	for _, v := range values {
+		if !registry.ValidAudience(v) {
+			return fmt.Errorf("want 1 to 512 bytes of printable ASCII without spaces, found %q", v)
+		}
+	}
+	return nil
 }
 
 func checkListen(v string) error {

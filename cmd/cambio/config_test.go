@@ -71,6 +71,8 @@ func TestWrongConfiguration(t *testing.T) {
 		{"a life of nothing", "", []string{"CAMBIO_ACCESS_TOKEN_TTL=0s"}, "CAMBIO_ACCESS_TOKEN_TTL"},
 		{"a life of a year", "", []string{"CAMBIO_ACCESS_TOKEN_TTL=8760h"}, "CAMBIO_ACCESS_TOKEN_TTL"},
 		{"a log mode that is none", "", []string{"CAMBIO_EXCHANGE_LOG=maybe"}, "CAMBIO_EXCHANGE_LOG"},
+		{"an audience with a space", "", []string{"CAMBIO_DEFAULT_AUDIENCE=a b"}, "CAMBIO_DEFAULT_AUDIENCE"},
+		{"an audience of other letters", "", []string{"CAMBIO_SUBJECT_AUDIENCES=ok \u00fcber"}, "CAMBIO_SUBJECT_AUDIENCES"},
 		{"a level that is none", "", []string{"CAMBIO_LOG_LEVEL=loud"}, "CAMBIO_LOG_LEVEL"},
 		{"what Kubernetes adds for a service of our name", "", []string{"CAMBIO_SERVICE_HOST=10.0.0.1", "CAMBIO_PORT=tcp://10.0.0.1:80", "CAMBIO_PORT_80_TCP_ADDR=10.0.0.1"}, ""},
 	}

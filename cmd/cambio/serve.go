@@ -31,7 +31,7 @@ const (
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 15 * time.Second
 	idleTimeout       = 60 * time.Second
-	maxHeaderBytes    = 16 << 10
+	maxHeaderBytes    = 12 << 10 // net/http takes 4 KiB more
 	drainTimeout      = 20 * time.Second
 	janitorInterval   = time.Minute
 	keyUsesInterval   = time.Minute
