@@ -50,12 +50,25 @@ func (r Rule) CheckScope() error {
 		return fmt.Errorf("want one scope-token of RFC 6749 section 3.3, of at most %d bytes", MaxRuleScope)
 	case n > 1:
 		return errors.New("want $1 once at the most")
+	case otherMatched(r.Scope):
+		return errors.New("$1 alone stands for something: what the * of the permission matched")
 	case n == 1 && !strings.HasSuffix(r.Permission, star):
 		return errors.New("$1 stands for what the * of the permission matched, and there is none")
 	case !grantable(r.Scope):
 		return errors.New("scopes of Cambio itself and of lock holders never come from a rule")
 	}
 	return nil
+}
+
+// otherMatched finds $2 and the like, which other software knows: meant as they
+// are they would hardly ever be.
+func otherMatched(scope string) bool {
+	for _, after := range strings.Split(strings.ReplaceAll(scope, matched, ""), "$")[1:] {
+		if after != "" && '0' <= after[0] && after[0] <= '9' {
+			return true
+		}
+	}
+	return false
 }
 
 // grantable tells whether a rule may give a scope: never one of Cambio's own,

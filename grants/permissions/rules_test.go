@@ -72,11 +72,11 @@ func TestWhatMakesARule(t *testing.T) {
 		permission, scope string
 		wrong             string // permission, scope or nothing
 	}{
-		{"a", "b", ""}, {"*", "all", ""}, {"*", "all.$1", ""}, {"a b", "b", ""}, {"é", "b", ""}, {"a*", "x$1y", ""},
+		{"a", "b", ""}, {"*", "all", ""}, {"*", "all.$1", ""}, {"a*", "$$1", ""}, {"a", "us$", ""}, {"a b", "b", ""}, {"é", "b", ""}, {"a*", "x$1y", ""},
 		{strings.Repeat("a", 512), strings.Repeat("b", 512), ""},
 		{"", "b", "permission"}, {"a*b", "c", "permission"}, {"**", "c", "permission"}, {"*a", "c", "permission"}, {"a\nb", "c", "permission"},
 		{"\xff", "c", "permission"}, {strings.Repeat("a", 513), "c", "permission"}, {prefix + "*", "c", "permission"}, {east, "c", "permission"},
-		{"a", "", "scope"}, {"a", "b c", "scope"}, {"a", `"`, "scope"}, {"a", "é", "scope"}, {"a", "b.$1", "scope"}, {"a*", "$1.$1", "scope"},
+		{"a", "", "scope"}, {"a", "b c", "scope"}, {"a", `"`, "scope"}, {"a", "é", "scope"}, {"a", "b.$1", "scope"}, {"a*", "$1.$1", "scope"}, {"a*", "$2.read", "scope"}, {"a", "$0", "scope"}, {"a*", "$1$9", "scope"},
 		{"a", "admin", "scope"}, {"a", "Admin", "scope"}, {"a", "integrator.admin", "scope"}, {"a", east, "scope"}, {"a*", prefix + "$1", "scope"},
 		{"a", "lockHolder.admin:1", "scope"}, {"a", strings.Repeat("b", 513), "scope"},
 	} {
