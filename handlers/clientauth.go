@@ -160,7 +160,7 @@ func readAssertion(form url.Values, id string) (*credentials, *grants.Refusal) {
 // it was sent, too.
 func readBasic(header string) (*credentials, *grants.Refusal) {
 	scheme, encoded, _ := strings.Cut(header, " ")
-	text, err := base64.StdEncoding.DecodeString(encoded)
+	text, err := base64.StdEncoding.DecodeString(strings.TrimLeft(encoded, " ")) // RFC 9110 §11.4: 1*SP
 	id, secret, ok := strings.Cut(string(text), ":")
 	if !strings.EqualFold(scheme, "Basic") || err != nil || !ok || id == "" || secret == "" {
 		return nil, grants.Refuse(grants.InvalidClient, "the Authorization header is not HTTP Basic with client_id and client_secret")

@@ -88,6 +88,7 @@ func TestClientAuthentication(t *testing.T) {
 		{credential{"CAU-01: client_secret_basic of a client registered for post", basic(w.post, w.postSecret), nil}, ok, noScope},
 		{credential{"CAU-05: basic in lower case", rawBasic("basic ", w.acme.clientID+":"+w.acme.secret), nil}, ok, noScope},
 		{credential{"CAU-05: basic in capitals", rawBasic("BASIC ", w.acme.clientID+":"+w.acme.secret), nil}, ok, noScope},
+		{credential{"CAU-05: basic and two spaces", rawBasic("Basic  ", w.acme.clientID+":"+w.acme.secret), nil}, ok, noScope},
 		{credential{"a public client", anonymous, []string{"client_id", w.public}}, ok, unauthorized},
 		{credential{"basic and its own client_id", w.acme.authenticated(), []string{"client_id", w.acme.clientID}}, ok, noScope},
 		{credential{"empty parameters are none (RFC 6749 §3.2)", anonymous, []string{"client_id", "", "client_secret", "", "client_assertion", "", "client_assertion_type", ""}}, ok, refused},
