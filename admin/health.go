@@ -103,13 +103,13 @@ func viewFailure(word string) *failureView {
 		"timeout":             "The keys did not arrive within 5 seconds.",
 		"tls":                 "The TLS handshake failed. Check that the certificate is valid for this host, not expired, complete with its chain, and that TLS 1.2 or 1.3 is offered.",
 		"redirect":            "The URL redirects. Register the URL where the keys are: redirects are not followed.",
-		"status":              "The answer's status was not 200.",
+		"status":              "The answer's status was not 200. Open the URL in a private window: it has to answer without a login.",
 		"too_large":           "The answer is larger than 256 KiB.",
 		"encoding":            "The answer was compressed although it was asked for uncompressed.",
 		"too_many_keys":       "There are more than 64 keys.",
 		"private_key":         "A PRIVATE KEY is published there. Take it down, replace the key, and publish the public half only; until then no key of the document is used.",
 		"discovery_document":  "This is a discovery document, not a key set. Register the URL that it calls jwks_uri.",
-		"content":             "The answer is neither a JWKS (an object with an array keys), nor PEM, nor a JSON object of key ids and PEM; or not of the format that was set.",
+		"content":             "The answer is neither a JWKS (an object with an array keys), nor PEM, nor a JSON object of key ids and PEM; or not of the format that was set. Open the URL in a private window: a web page or a login form is no key document.",
 	}[word]
 	if !known {
 		detail = "The keys cannot be fetched."

@@ -98,7 +98,7 @@ func (s *service) updateClient(ctx context.Context, caller Caller, was, c *regis
 	}
 	var faults registry.Invalid
 	faults.Add(was.Public() == c.Public(), "/token_endpoint_auth_method", "immutable",
-		"a client with a secret cannot become one without, nor the other way round: create another client")
+		"a public client (none) cannot become one that authenticates, nor the other way round: create another client")
 	if err := faults.Err(); err != nil {
 		return err
 	}

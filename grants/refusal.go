@@ -88,6 +88,12 @@ func Refuse(code Code, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Description: fmt.Sprintf(format, args...)}
 }
 
+// Expecting adds what only a client that authenticated is told.
+func (r *Refusal) Expecting(expected, found string) *Refusal {
+	r.Expected, r.Found = expected, found
+	return r
+}
+
 // RefuseToken makes a refusal of the subject token. RFC 8693 §2.2.2: a token
 // that is invalid for any reason, or unacceptable by policy, MUST be answered
 // with invalid_request.

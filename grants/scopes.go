@@ -61,7 +61,8 @@ func Targets(audiences, resources []string, known func(string) (bool, error), fa
 		case err != nil:
 			return nil, Unavailable(DatabaseUnavailable, "the requested audience or resource cannot be looked up at the moment", err)
 		case !ok:
-			return nil, Refuse(InvalidTarget, "a requested audience or resource is not a registered resource server")
+			return nil, Refuse(InvalidTarget, "a requested audience or resource is not a registered resource server").
+				Expecting("the audience of one, byte for byte, including a final slash", Shown(target))
 		}
 		targets = append(targets, target)
 	}

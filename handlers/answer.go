@@ -44,7 +44,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, event *Event, re
 		w.Header().Set("Retry-After", retryAfter)
 	case refusal.Code == grants.ServerError:
 		status = http.StatusInternalServerError
-	case refusal.Reason != "" && noteOf(r.Context()).verified:
+	case refusal.Expected != "" && noteOf(r.Context()).verified:
 		answer.Reason = refusal.Reason
 		answer.Description += " (expected " + refusal.Expected + "; found " + refusal.Found + ")"
 	case refusal.Reason != "":

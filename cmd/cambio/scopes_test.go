@@ -156,3 +156,45 @@ func TestScopesOfClientCredentials(t *testing.T) {
 		s.post(tokenEndpoint, basic(testOperator, testOperatorSecret), exchangeForm(acme.idp.token(nil))).mustRefuse(t, 400, grants.UnauthorizedClient, "")
 	})
 }
+
+// Which scope, and what it lacks, is for the client that authenticated: a
+// stranger's page gets no word of his own back.
+func TestWhatARefusedScopeLacks(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	limited, secret := acme.newClient(object{"client_name": "limited", "scope": "integrator.admin"})
+	token := acme.idp.token(object{"permissions": []string{lockScope}})
+	mine := basic(limited, secret)
+	form := func(members ...string) url.Values {
+		form := exchangeForm(token)
+		for i := 0; i < len(members); i += 2 {
+			form.Set(members[i], members[i+1])
+		}
+		return form
+	}
+	credentials := url.Values{"grant_type": {grants.ClientCredentials}, "scope": {"orders.read"}}
+	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"clientless": true}).mustBe(t, 200)
+	cases := []struct {
+		rule string
+		who  option
+		form url.Values
+		says string // empty: nothing more than the fixed text
+	}{
+		{"the client's scope", mine, form("scope", lockScope), "(expected a scope of this client's, which are integrator.admin; found " + lockScope + ")"},
+		{"the permissions", acme.authenticated(), form("scope", lockScope+" orders.read"), "(expected a scope that the permissions of the subject token give this integrator; found orders.read)"},
+		{"client credentials", mine, credentials, "(expected integrator.admin; found orders.read)"},
+		{"an audience", acme.authenticated(), form("audience", "https://api.example"), "byte for byte, including a final slash; found https://api.example)"},
+		{"a stranger's scope", anonymous, form("scope", "orders.read"), ""},
+		{"a stranger's audience", anonymous, form("audience", "https://api.example"), ""},
+	}
+	for _, c := range cases {
+		t.Run(c.rule, func(t *testing.T) {
+			a := s.post(tokenEndpoint, c.who, c.form).mustBe(t, 400)
+			description := a.text("error_description")
+			if !strings.HasSuffix(description, c.says) || c.says == "" && strings.Contains(description, "expected") {
+				t.Errorf("says %q, want %q", description, c.says)
+			}
+		})
+	}
+}

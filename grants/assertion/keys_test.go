@@ -155,7 +155,7 @@ func TestATokenWithoutKeyID(t *testing.T) {
 			source := finding(test.keys...)
 			claims, refusal := judge(sign(soundHeader.with("kid", ""), soundClaims), soundPolicy(), source)
 			if test.reason != "" {
-				wantReason(t, claims, refusal, test.reason, `kid ""`)
+				wantReason(t, claims, refusal, test.reason, `no kid`)
 			} else if refusal != nil {
 				t.Error(refusal)
 			}
@@ -215,7 +215,7 @@ func TestRenewalOfKeysWithoutIDs(t *testing.T) {
 func TestKeysThatAreNotAvailableAreNotTheTokensFault(t *testing.T) {
 	down := errors.New("the key URL is down")
 	claims, refusal := judge(sign(soundHeader, soundClaims), soundPolicy(), &keys{err: down})
-	wantReason(t, claims, refusal, grants.KeysUnavailable, "cannot be fetched")
+	wantReason(t, claims, refusal, grants.KeysUnavailable, "cannot be used")
 	if !errors.Is(refusal, down) {
 		t.Error("the cause is lost")
 	}

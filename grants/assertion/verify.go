@@ -77,7 +77,7 @@ func (v *Verifier) VerifySignature(ctx context.Context, signed *jws.Token, polic
 		}
 	}
 	return grants.RefuseToken(grants.SignatureInvalid, "the signature does not verify with the key found at the key URL",
-		"a signature by a key of "+policy.Keys.place(), fmt.Sprintf("kid %q, alg %s", signed.KeyID, signed.Algorithm))
+		"a signature by a key of "+policy.Keys.place(), named(signed.KeyID)+", alg "+signed.Algorithm)
 }
 
 func (v *Verifier) verifiesWithOneOf(signed *jws.Token, keys []Key) bool {
@@ -97,11 +97,10 @@ func (v *Verifier) verifiesWithOneOf(signed *jws.Token, keys []Key) bool {
 func (v *Verifier) candidates(ctx context.Context, signed *jws.Token, query KeyQuery) ([]Key, *grants.Refusal) {
 	found, err := v.Keys.Find(ctx, query)
 	if err != nil {
-		return nil, grants.Unavailable(grants.KeysUnavailable, "the keys of the issuer cannot be fetched at the moment", err)
+		return nil, grants.Unavailable(grants.KeysUnavailable, "the keys of the issuer cannot be used at the moment: health of the key URL in the admin API says why", err)
 	}
-	named := fmt.Sprintf("kid %q", query.KeyID)
 	if len(found) == 0 {
-		return nil, grants.RefuseToken(grants.KeyNotFound, "the key URL has no key for this token", "a key at "+query.Ref.place(), named)
+		return nil, grants.RefuseToken(grants.KeyNotFound, "the key URL has no key for this token", "a key at "+query.Ref.place(), named(query.KeyID))
 	}
 	algorithm := signed.Algorithm
 	usable := make([]Key, 0, len(found))
@@ -119,12 +118,19 @@ func (v *Verifier) candidates(ctx context.Context, signed *jws.Token, query KeyQ
 	}
 	switch {
 	case len(usable) == 0:
-		return nil, grants.RefuseToken(grants.KeyUnusable, "the key for this token must not verify it: "+problem, "a key for "+algorithm, named)
+		return nil, grants.RefuseToken(grants.KeyUnusable, "the key for this token must not verify it: "+problem, "a key for "+algorithm, named(query.KeyID))
 	case len(usable) > 1 && !usable[0].Unnamed, len(usable) > maxKeyAttempts:
 		return nil, grants.RefuseToken(grants.KeyAmbiguous, "more than one key could have signed this token",
-			"a kid that names one key", fmt.Sprintf("%s, %d keys", named, len(usable)))
+			"a kid that names one key", fmt.Sprintf("%s, %d keys", named(query.KeyID), len(usable)))
 	}
 	return usable, nil
+}
+
+func named(keyID string) string {
+	if keyID == "" {
+		return "no kid"
+	}
+	return fmt.Sprintf("kid %q", keyID)
 }
 
 // sameAlgorithm: EdDSA with an Ed25519 key, the only kind there is here, and

@@ -157,7 +157,7 @@ func (v *Verifier) CheckClaims(a *Assertion) *grants.Refusal {
 	// All of them, not one: an assertion that is meant for others too can be
 	// replayed by them (audience injection, rfc7523bis).
 	if slices.ContainsFunc(a.Audience, func(aud string) bool { return !slices.Contains(v.Audiences, aud) }) {
-		return refuse("must have the issuer of this server as its only aud: %s", v.Audiences[0])
+		return refuse("must have no aud but this server: %s", v.Audiences[0])
 	}
 	switch {
 	case !a.Expires.After(now):

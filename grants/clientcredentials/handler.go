@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -115,7 +116,8 @@ func grantScopes(client *grants.Client, requested []string) ([]string, *grants.R
 	}
 	for _, scope := range requested {
 		if !slices.Contains(allowed, scope) {
-			return nil, grants.Refuse(grants.InvalidScope, "a requested scope is not one of this client's")
+			return nil, grants.Refuse(grants.InvalidScope, "a requested scope is not one of this client's").
+				Expecting(grants.Shown(strings.Join(allowed, " ")), grants.Shown(scope))
 		}
 	}
 	return requested, grants.CheckGranted(requested)

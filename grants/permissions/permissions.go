@@ -127,6 +127,14 @@ func convert(entry string, entitlements Entitlements) (Grant, string) {
 	return Grant{Scope: identifier.String(), LockHolderID: id}, ""
 }
 
+// without says what a scope that cannot be granted lacks.
+func without(granted []Grant, allowed []string, scope string) string {
+	if slices.ContainsFunc(granted, func(g Grant) bool { return g.Scope == scope }) {
+		return "a scope of this client's, which are " + grants.Shown(strings.Join(allowed, " "))
+	}
+	return "a scope that the permissions of the subject token give this integrator"
+}
+
 // Limit cuts granted down. allowed and requested are limits only when they are
 // not nil; a requested scope that cannot be granted refuses the request, never
 // narrows it silently.
@@ -139,7 +147,8 @@ func Limit(granted []Grant, allowed, requested []string) ([]Grant, *grants.Refus
 	}
 	for _, scope := range requested {
 		if !slices.ContainsFunc(limited, func(g Grant) bool { return g.Scope == scope }) {
-			return nil, grants.Refuse(grants.InvalidScope, "a requested scope cannot be granted: the permissions of the subject token, the integrator's entitlements and the client's scope do not all hold it")
+			return nil, grants.Refuse(grants.InvalidScope, "a requested scope cannot be granted: the permissions of the subject token, the integrator's entitlements and the client's scope do not all hold it").
+				Expecting(without(granted, allowed, scope), grants.Shown(scope))
 		}
 	}
 	return slices.DeleteFunc(limited, func(g Grant) bool { return !slices.Contains(requested, g.Scope) }), nil

@@ -129,10 +129,12 @@ func checkRequest(r Request) *grants.Refusal {
 	if r.Client != nil && r.Client.IntegratorID == "" {
 		return grants.Refuse(grants.UnauthorizedClient, "this client belongs to no integrator and cannot exchange tokens")
 	}
-	if r.SubjectToken == "" || r.SubjectTokenType == "" {
-		return grants.Refuse(grants.InvalidRequest, "subject_token and subject_token_type are required")
+	if r.SubjectToken == "" {
+		return grants.Refuse(grants.InvalidRequest, "subject_token is missing")
 	}
 	switch r.SubjectTokenType {
+	case "":
+		return grants.Refuse(grants.InvalidRequest, "subject_token_type is missing: send %s", grants.TokenTypeJWT)
 	case grants.TokenTypeJWT, grants.TokenTypeAccessToken, grants.TokenTypeIDToken:
 	default:
 		return grants.Refuse(grants.InvalidRequest, "subject_token_type is not supported: use %s or %s", grants.TokenTypeJWT, grants.TokenTypeAccessToken)

@@ -39,8 +39,8 @@ func TestRequestsThatAreRefusedByTheirShape(t *testing.T) {
 		code   grants.Code
 		text   string
 	}{
-		{"no subject_token", func(r *tokenexchange.Request) { r.SubjectToken = "" }, grants.InvalidRequest, "are required"},
-		{"no subject_token_type", func(r *tokenexchange.Request) { r.SubjectTokenType = "" }, grants.InvalidRequest, "are required"},
+		{"no subject_token", func(r *tokenexchange.Request) { r.SubjectToken = "" }, grants.InvalidRequest, "subject_token is missing"},
+		{"no subject_token_type", func(r *tokenexchange.Request) { r.SubjectTokenType = "" }, grants.InvalidRequest, "subject_token_type is missing"},
 		{"subject_token_type refresh_token", func(r *tokenexchange.Request) {
 			r.SubjectTokenType = "urn:ietf:params:oauth:token-type:refresh_token"
 		}, grants.InvalidRequest, "subject_token_type is not supported"},
@@ -206,7 +206,7 @@ func TestFailuresOfOursAreTemporary(t *testing.T) {
 		{"policies without a client", func(w *world, r *tokenexchange.Request) { w.policiesErr, r.Client = dead, nil }, grants.DatabaseUnavailable, "configuration cannot be read"},
 		{"audience", func(w *world, r *tokenexchange.Request) { w.targetErr, r.Audiences = dead, []string{apiTarget} }, grants.DatabaseUnavailable, "cannot be looked up"},
 		{"resource", func(w *world, r *tokenexchange.Request) { w.targetErr, r.Resources = dead, []string{apiTarget} }, grants.DatabaseUnavailable, "cannot be looked up"},
-		{"keys", func(w *world, _ *tokenexchange.Request) { w.keysErr["https://acme.example/jwks"] = dead }, grants.KeysUnavailable, "keys of the issuer cannot be fetched"},
+		{"keys", func(w *world, _ *tokenexchange.Request) { w.keysErr["https://acme.example/jwks"] = dead }, grants.KeysUnavailable, "keys of the issuer cannot be used"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w, r := newWorld(), request(soundClaims().signedBy(acmeKey()))

@@ -65,6 +65,8 @@ func (g *guard) check(raw string) (*target, error) {
 	switch {
 	case err != nil:
 		return nil, errors.New("expected a well-formed absolute URL")
+	case raw == "":
+		return nil, errors.New("expected the URL of the keys, which begins with https://")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, errors.New("expected a URL that begins with https://")
 	case u.Opaque != "" || u.Hostname() == "":
@@ -116,7 +118,7 @@ func (g *guard) checkTarget(t *target) error {
 	case len(g.allow) > 0: // decided when the name is resolved
 		return nil
 	case t.plain:
-		return errors.New("expected a URL that begins with https://")
+		return errors.New("expected https:// (http:// is for networks of CAMBIO_KEY_URL_ALLOW)")
 	case t.port != 443:
 		return errors.New("expected port 443")
 	case name == "localhost" || strings.HasSuffix(name, ".localhost"): // RFC 6761 §6.3
