@@ -34,7 +34,7 @@ USER 65532:65532
 ENV HOME=/var/lib/cambio
 WORKDIR /var/lib/cambio
 
-# OAuth endpoints, admin API and panel; metrics and health.
+# OAuth endpoints and admin API; metrics and health; metrics and health.
 EXPOSE 8080 8081
 
 # The program asks itself: there is no shell and no curl here.

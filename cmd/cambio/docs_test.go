@@ -46,3 +46,24 @@ func TestDivergencesNameTestsThatExist(t *testing.T) {
 		}
 	}
 }
+
+// Every reason that an answer may hold is explained in docs/reasons.md.
+func TestReasonsAreExplained(t *testing.T) {
+	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "reasons.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join("..", "..", "grants", "refusal.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := regexp.MustCompile(`(?m)Reason += "(\w+)"`).FindAllSubmatch(source, -1)
+	if len(reasons) != 23 {
+		t.Errorf("%d reasons, want the contract's 21 and 2 of ours", len(reasons))
+	}
+	for _, reason := range reasons {
+		if !strings.Contains(string(document), "`"+string(reason[1])+"`") {
+			t.Errorf("%s is not explained", reason[1])
+		}
+	}
+}
