@@ -47,23 +47,35 @@ func TestDivergencesNameTestsThatExist(t *testing.T) {
 	}
 }
 
-// Every reason that an answer may hold is explained in docs/reasons.md.
+// Every word that an answer may hold is explained in docs/reasons.md: reasons
+// of refusals, failures of key URLs, and warnings about them.
 func TestReasonsAreExplained(t *testing.T) {
-	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "reasons.md"))
-	if err != nil {
-		t.Fatal(err)
+	read := func(path ...string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(append([]string{"..", ".."}, path...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
-	source, err := os.ReadFile(filepath.Join("..", "..", "grants", "refusal.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	reasons := regexp.MustCompile(`(?m)Reason += "(\w+)"`).FindAllSubmatch(source, -1)
-	if len(reasons) != 23 {
-		t.Errorf("%d reasons, want the contract's 21 and 2 of ours", len(reasons))
-	}
-	for _, reason := range reasons {
-		if !strings.Contains(string(document), "`"+string(reason[1])+"`") {
-			t.Errorf("%s is not explained", reason[1])
+	document := read("docs", "reasons.md")
+	remote := read("keys", "remote", "fetch.go") + read("keys", "remote", "words.go") + read("keys", "remote", "warning.go") + read("keys", "remote", "place.go")
+	for _, c := range []struct {
+		source, pattern string
+		words           int
+	}{
+		{read("grants", "refusal.go"), `(?m)^\t\w+ +Reason += "(\w+)"`, 23},
+		{remote, `(?m)^\tWord\w+ += "(\w+)"`, 12},
+		{remote, `(?m)^\tWarn\w+ += "(\w+)"`, 17},
+	} {
+		found := regexp.MustCompile(c.pattern).FindAllStringSubmatch(c.source, -1)
+		if len(found) != c.words {
+			t.Errorf("%d words of the form %s, want %d", len(found), c.pattern, c.words)
+		}
+		for _, word := range found {
+			if !strings.Contains(document, "`"+word[1]+"`") {
+				t.Errorf("%s is not explained", word[1])
+			}
 		}
 	}
 }

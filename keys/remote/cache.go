@@ -75,7 +75,13 @@ type Source struct {
 
 var _ assertion.Keys = (*Source)(nil)
 
-type getter func(ctx context.Context, url string) ([]byte, error)
+type getter func(ctx context.Context, url string) (*served, error)
+
+// served is what a key URL answers.
+type served struct {
+	data         []byte
+	cacheControl []string // RFC 9111 §5.2, which changes nothing here
+}
 
 // New makes a Source, which has to be closed.
 func New(config Config) *Source {
@@ -232,7 +238,7 @@ func (s *Source) load(ctx context.Context, query assertion.KeyQuery, get getter)
 	// As of its beginning: one that began later knows better, whichever ends
 	// first.
 	began := s.now()
-	data, err := get(ctx, query.Ref.URL)
+	got, err := get(ctx, query.Ref.URL)
 	if err != nil {
 		var known *FetchError
 		if !errors.As(err, &known) {
@@ -240,11 +246,12 @@ func (s *Source) load(ctx context.Context, query assertion.KeyQuery, get getter)
 		}
 		return nil, nil, known
 	}
-	document, err := parse(data, query.Ref.Format, began)
+	document, err := parse(got.data, query.Ref.Format, began)
 	if err != nil {
 		return nil, nil, failed(documentWord(err), fmt.Errorf("key document: %w", err))
 	}
 	document.warnOfPlace(query.Ref.URL)
+	document.warnOfCaches(got.cacheControl)
 	return describe(document, query, began), document.Keys, nil
 }
 

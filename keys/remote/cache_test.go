@@ -35,7 +35,7 @@ func inBubble(t *testing.T, data []byte, test func(t *testing.T, u *keyURL)) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &keyURL{Source: New(Config{}), t: t, data: data, fetches: new(atomic.Int32)}
 		defer u.Close()
-		u.get = func(ctx context.Context, _ string) ([]byte, error) {
+		u.get = func(ctx context.Context, _ string) (*served, error) {
 			u.fetches.Add(1)
 			u.mu.Lock()
 			data, err, hold := u.data, u.err, u.hold
@@ -47,7 +47,7 @@ func inBubble(t *testing.T, data []byte, test func(t *testing.T, u *keyURL)) {
 					return nil, failed(WordTimeout, nil)
 				}
 			}
-			return data, err
+			return &served{data: data}, err
 		}
 		test(t, u)
 	})
@@ -395,7 +395,7 @@ func TestEntriesAreBounded(t *testing.T) {
 
 func TestAPanicOfTheParserIsAFailure(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, u *keyURL) {
-		u.get = func(context.Context, string) ([]byte, error) { panic("a hostile document") }
+		u.get = func(context.Context, string) (*served, error) { panic("a hostile document") }
 		u.find(q("a"), "!content", 0)
 	})
 }
@@ -453,7 +453,7 @@ func BenchmarkFindFresh(b *testing.B) {
 	s := New(Config{})
 	defer s.Close()
 	data := named("a", "b")
-	s.get = func(context.Context, string) ([]byte, error) { return data, nil }
+	s.get = func(context.Context, string) (*served, error) { return &served{data: data}, nil }
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {

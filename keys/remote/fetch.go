@@ -83,7 +83,7 @@ func newFetcher(config Config) *fetcher {
 }
 
 // get fetches one document. Every error is a *FetchError.
-func (f *fetcher) get(ctx context.Context, raw string) ([]byte, error) {
+func (f *fetcher) get(ctx context.Context, raw string) (*served, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	ctx = context.WithValue(ctx, fetchKey{}, ctx)
@@ -107,7 +107,7 @@ func (f *fetcher) get(ctx context.Context, raw string) ([]byte, error) {
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
-	return data, nil
+	return &served{data, response.Header.Values("Cache-Control")}, nil
 }
 
 // fetchKey finds the context of a fetch in those that the transport dials with.

@@ -2,13 +2,16 @@ package remote
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 )
 
-// Codes of warnings about where a document is.
+// Codes of warnings about where a document is, and how it is served.
 const (
 	WarnPlainHTTP  = "plain_http"  // whoever is on the way can replace the keys
 	WarnSharedKeys = "shared_keys" // the keys sign the tokens of many tenants
+	WarnNotCached  = "not_cached"  // verifiers are told to fetch for every token
+	WarnCachedLong = "cached_long" // a key that is taken down lives on in caches
 )
 
 // warnOfPlace adds what the owner of a key URL should know about the URL.
@@ -23,6 +26,34 @@ func (d *Document) warnOfPlace(raw string) {
 	if sharedKeys(strings.ToLower(u.Hostname()), u.Path) {
 		d.Warnings = append(d.Warnings, Warning{Code: WarnSharedKeys,
 			Detail: "these keys sign the tokens of every tenant of this provider: only issuer and audience tell yours apart, so set audiences that no other tenant can get"})
+	}
+}
+
+const oneDay = 24 * 60 * 60 // seconds
+
+// warnOfCaches tells what the server's headers mean to other verifiers, and to
+// caches between it and us: Cambio itself goes by its own clock.
+func (d *Document) warnOfCaches(cacheControl []string) {
+	maxAge, known := uint64(0), false
+	for _, directive := range strings.Split(strings.ToLower(strings.Join(cacheControl, ",")), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		switch name {
+		case "no-store":
+			maxAge, known = 0, true
+		case "max-age":
+			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 32)
+			if err == nil && !known {
+				maxAge, known = seconds, true
+			}
+		}
+	}
+	switch {
+	case known && maxAge == 0:
+		d.Warnings = append(d.Warnings, Warning{Code: WarnNotCached,
+			Detail: "Cache-Control forbids to keep the keys: Cambio keeps them for ten minutes all the same, other verifiers may fetch for every token"})
+	case maxAge > oneDay:
+		d.Warnings = append(d.Warnings, Warning{Code: WarnCachedLong,
+			Detail: "Cache-Control allows caches on the way to keep the keys for more than a day: a key that is taken down may be served on"})
 	}
 }
 

@@ -139,7 +139,7 @@ func TestAKeyURLThatHangsCostsNoToken(t *testing.T) {
 		time.Sleep(time.Hour)
 		second := u.replica(m)
 		second.Source.memory = &slowMemory{m, time.Millisecond}
-		second.get = func(ctx context.Context, _ string) ([]byte, error) {
+		second.get = func(ctx context.Context, _ string) (*served, error) {
 			ctx, cancel := context.WithTimeout(ctx, FetchTimeout)
 			defer cancel()
 			<-ctx.Done()
