@@ -9,19 +9,20 @@ import (
 )
 
 type keyURLInput struct {
-	Issuer           string          `json:"issuer"`
-	URL              string          `json:"url"`
-	Format           string          `json:"format"`
-	Algorithms       []string        `json:"algorithms"`
-	Audiences        []string        `json:"audiences"`
-	PermissionsClaim string          `json:"permissions_claim"`
-	AllowIDToken     bool            `json:"allow_id_token"`
-	AllowIDJAG       bool            `json:"allow_id_jag"`
-	Clientless       bool            `json:"clientless"`
-	SingleUse        bool            `json:"single_use"`
-	MaxLifetime      int64           `json:"max_lifetime"` // seconds
-	Condition        json.RawMessage `json:"condition"`
-	Status           registry.Status `json:"status"`
+	Issuer            string          `json:"issuer"`
+	URL               string          `json:"url"`
+	Format            string          `json:"format"`
+	Algorithms        []string        `json:"algorithms"`
+	Audiences         []string        `json:"audiences"`
+	PermissionsClaims claimNames      `json:"permissions_claim"`
+	PermissionsFormat string          `json:"permissions_format"`
+	AllowIDToken      bool            `json:"allow_id_token"`
+	AllowIDJAG        bool            `json:"allow_id_jag"`
+	Clientless        bool            `json:"clientless"`
+	SingleUse         bool            `json:"single_use"`
+	MaxLifetime       int64           `json:"max_lifetime"` // seconds
+	Condition         json.RawMessage `json:"condition"`
+	Status            registry.Status `json:"status"`
 }
 
 type keyURLView struct {
@@ -75,12 +76,13 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 		fresh: func(integratorID string) *healthyKeyURL {
 			return &healthyKeyURL{KeyURL: registry.KeyURL{
 				IntegratorID: integratorID, Format: registry.FormatAuto, Algorithms: []string{"RS256"}, Audiences: []string{},
-				PermissionsClaim: registry.DefaultPermissions, MaxLifetime: registry.DefaultMaxLifetime, Status: registry.Active,
+				PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray, MaxLifetime: registry.DefaultMaxLifetime, Status: registry.Active,
 			}}
 		},
 		input: keyURLMembers,
 		apply: func(in keyURLInput, k *healthyKeyURL) error {
-			k.Issuer, k.URL, k.Format, k.PermissionsClaim = in.Issuer, in.URL, in.Format, in.PermissionsClaim
+			k.Issuer, k.URL, k.Format = in.Issuer, in.URL, in.Format
+			k.PermissionsClaims, k.PermissionsFormat = in.PermissionsClaims, in.PermissionsFormat
 			k.Algorithms, k.Audiences = in.Algorithms, in.Audiences
 			k.AllowIDJAG = in.AllowIDJAG
 			k.AllowIDToken, k.Clientless, k.SingleUse, k.Status = in.AllowIDToken, in.Clientless, in.SingleUse, in.Status
@@ -130,13 +132,34 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 func keyURLMembers(k *healthyKeyURL) keyURLInput {
 	in := keyURLInput{
 		Issuer: k.Issuer, URL: k.URL, Format: k.Format, Algorithms: k.Algorithms, Audiences: k.Audiences,
-		PermissionsClaim: k.PermissionsClaim, AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, Clientless: k.Clientless, SingleUse: k.SingleUse,
+		PermissionsClaims: k.PermissionsClaims, PermissionsFormat: k.PermissionsFormat, AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, Clientless: k.Clientless, SingleUse: k.SingleUse,
 		MaxLifetime: int64(k.MaxLifetime / time.Second), Condition: json.RawMessage("null"), Status: k.Status,
 	}
 	if in.Audiences == nil {
 		in.Audiences = []string{}
 	}
 	return in
+}
+
+// claimNames is one name, or a list of them.
+type claimNames []string
+
+// MarshalJSON implements json.Marshaler.
+func (n claimNames) MarshalJSON() ([]byte, error) {
+	if len(n) == 1 {
+		return json.Marshal(n[0])
+	}
+	return json.Marshal([]string(n))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *claimNames) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*n = claimNames{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(n))
 }
 
 // seconds gives a duration that no number can overflow into a valid one.

@@ -15,6 +15,9 @@ const (
 	DefaultMaxLifetime = 24 * time.Hour
 	MaxMaxLifetime     = 366 * 24 * time.Hour
 	maxAudiences       = 16
+
+	FormatArray          = "array" // of permissions
+	MaxPermissionsClaims = 8
 )
 
 // Algorithms a key URL may allow (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). Symmetric
@@ -22,6 +25,9 @@ const (
 func Algorithms() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 }
+
+// PermissionsFormats are how claims may hold permissions.
+func PermissionsFormats() []string { return []string{FormatArray, "space", "comma", "keys", "auto"} }
 
 // Validate reports what is wrong with a key URL. Whether the URL itself may be
 // fetched is for keys/remote to say.
@@ -36,7 +42,10 @@ func (k *KeyURL) Validate() error {
 	faults.Add(len(k.Algorithms) > 0 && known && unique(k.Algorithms), "/algorithms", "invalid", "want one or more of "+strings.Join(Algorithms(), " "))
 	sound := !slices.ContainsFunc(k.Audiences, func(a string) bool { return !ValidAudience(a) })
 	faults.Add(sound && unique(k.Audiences) && len(k.Audiences) <= maxAudiences, "/audiences", "invalid", "want at most 16 values of printable ASCII without spaces")
-	faults.Add(ValidName(k.PermissionsClaim) && len(k.PermissionsClaim) <= 255, "/permissions_claim", "invalid", "want the name of a claim, or a JSON Pointer to it")
+	named := !slices.ContainsFunc(k.PermissionsClaims, func(c string) bool { return !ValidName(c) || len(c) > 255 })
+	faults.Add(named && unique(k.PermissionsClaims) && len(k.PermissionsClaims) > 0 && len(k.PermissionsClaims) <= MaxPermissionsClaims,
+		"/permissions_claim", "invalid", "want the name of a claim or a JSON Pointer to it, or a list of 1 to 8 different ones")
+	faults.Add(slices.Contains(PermissionsFormats(), k.PermissionsFormat), "/permissions_format", "invalid", "want one of "+strings.Join(PermissionsFormats(), " "))
 	faults.Add(k.MaxLifetime >= time.Second && k.MaxLifetime <= MaxMaxLifetime, "/max_lifetime", "invalid", "want 1 to 31622400 seconds")
 	faults.checkStatus(k.Status)
 	return faults.Err()

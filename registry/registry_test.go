@@ -97,7 +97,7 @@ func TestFaultsAreListed(t *testing.T) {
 	for _, fault := range faults {
 		pointers = append(pointers, fault.Pointer)
 	}
-	if got := strings.Join(pointers, " "); got != "/issuer /format /algorithms /audiences /permissions_claim /max_lifetime /status" {
+	if got := strings.Join(pointers, " "); got != "/issuer /format /algorithms /audiences /permissions_claim /permissions_format /max_lifetime /status" {
 		t.Errorf("faults at %s", got)
 	}
 }

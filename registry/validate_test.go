@@ -96,7 +96,7 @@ func TestValidateKeyURL(t *testing.T) {
 	check(t, func() *k {
 		return &k{
 			Issuer: "https://idp.example/", URL: "https://idp.example/jwks", Format: registry.FormatAuto, Algorithms: []string{"RS256"},
-			PermissionsClaim: registry.DefaultPermissions, MaxLifetime: registry.DefaultMaxLifetime, Status: registry.Active,
+			PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray, MaxLifetime: registry.DefaultMaxLifetime, Status: registry.Active,
 		}
 	}, (*registry.KeyURL).Validate, []rule[k]{
 		{"an issuer that is a bare name", func(k *k) { k.Issuer = "accounts.example.com" }, ""},
@@ -120,10 +120,16 @@ func TestValidateKeyURL(t *testing.T) {
 		{"an empty audience", func(k *k) { k.Audiences = []string{""} }, "/audiences"},
 		{"an audience twice", func(k *k) { k.Audiences = []string{"a", "a"} }, "/audiences"},
 		{"an audience with a space", func(k *k) { k.Audiences = []string{"a b"} }, "/audiences"},
-		{"a permissions claim by pointer", func(k *k) { k.PermissionsClaim = "/realm_access/roles" }, ""},
-		{"no permissions claim", func(k *k) { k.PermissionsClaim = "" }, "/permissions_claim"},
-		{"255 bytes of claim", func(k *k) { k.PermissionsClaim = strings.Repeat("c", 255) }, ""},
-		{"256 bytes of claim", func(k *k) { k.PermissionsClaim = strings.Repeat("c", 256) }, "/permissions_claim"},
+		{"a permissions claim by pointer", func(k *k) { k.PermissionsClaims = []string{"/realm_access/roles"} }, ""},
+		{"no permissions claim", func(k *k) { k.PermissionsClaims = nil }, "/permissions_claim"},
+		{"an empty permissions claim", func(k *k) { k.PermissionsClaims = []string{""} }, "/permissions_claim"},
+		{"two permissions claims", func(k *k) { k.PermissionsClaims = []string{"scp", "roles"} }, ""},
+		{"one permissions claim twice", func(k *k) { k.PermissionsClaims = []string{"scp", "scp"} }, "/permissions_claim"},
+		{"nine permissions claims", func(k *k) { k.PermissionsClaims = strings.Split("a b c d e f g h i", " ") }, "/permissions_claim"},
+		{"permissions as keys", func(k *k) { k.PermissionsFormat = "keys" }, ""},
+		{"permissions of no known form", func(k *k) { k.PermissionsFormat = "xml" }, "/permissions_format"},
+		{"255 bytes of claim", func(k *k) { k.PermissionsClaims = []string{strings.Repeat("c", 255)} }, ""},
+		{"256 bytes of claim", func(k *k) { k.PermissionsClaims = []string{strings.Repeat("c", 256)} }, "/permissions_claim"},
 		{"no lifetime", func(k *k) { k.MaxLifetime = 0 }, "/max_lifetime"},
 		{"a negative lifetime", func(k *k) { k.MaxLifetime = -time.Second }, "/max_lifetime"},
 		{"less than a second", func(k *k) { k.MaxLifetime = time.Second - 1 }, "/max_lifetime"},

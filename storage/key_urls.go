@@ -13,21 +13,23 @@ import (
 )
 
 type keyURLRow struct {
-	Object           object `gorm:"embedded"`
-	IntegratorID     string
-	Issuer           string
-	URL              string
-	Format           string
-	Algorithms       list
-	Audiences        list
-	PermissionsClaim string
-	AllowIDToken     bool
-	AllowIDJAG       bool `gorm:"column:allow_id_jag"`
-	Clientless       bool
-	SingleUse        bool
-	MaxLifetime      int64
-	Status           string
-	KeysEpoch        int64
+	Object                object `gorm:"embedded"`
+	IntegratorID          string
+	Issuer                string
+	URL                   string
+	Format                string
+	Algorithms            list
+	Audiences             list
+	PermissionsClaim      string // the first
+	MorePermissionsClaims list
+	PermissionsFormat     string
+	AllowIDToken          bool
+	AllowIDJAG            bool `gorm:"column:allow_id_jag"`
+	Clientless            bool
+	SingleUse             bool
+	MaxLifetime           int64
+	Status                string
+	KeysEpoch             int64
 }
 
 // TableName implements gorm's tabler.
@@ -36,10 +38,19 @@ func (keyURLRow) TableName() string { return "key_urls" }
 func (r keyURLRow) keyURL() registry.KeyURL {
 	return registry.KeyURL{
 		Object: r.Object.value(), IntegratorID: r.IntegratorID, Issuer: r.Issuer, URL: r.URL, Format: r.Format,
-		Algorithms: r.Algorithms, Audiences: r.Audiences, PermissionsClaim: r.PermissionsClaim,
+		Algorithms: r.Algorithms, Audiences: r.Audiences,
+		PermissionsClaims: append([]string{r.PermissionsClaim}, r.MorePermissionsClaims...), PermissionsFormat: r.PermissionsFormat,
 		AllowIDToken: r.AllowIDToken, AllowIDJAG: r.AllowIDJAG, Clientless: r.Clientless, SingleUse: r.SingleUse,
 		MaxLifetime: time.Duration(r.MaxLifetime) * time.Second, Status: registry.Status(r.Status), KeysEpoch: r.KeysEpoch,
 	}
+}
+
+// firstClaim: the column of the first is older than there being several.
+func firstClaim(claims []string) (first string, more list) {
+	if len(claims) == 0 {
+		return "", nil
+	}
+	return claims[0], claims[1:]
 }
 
 // CreateKeyURL stores a new key URL. ErrConflict: it exists, there are too many
@@ -55,9 +66,11 @@ func (s *Store) CreateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 		if err != nil {
 			return err
 		}
+		first, more := firstClaim(k.PermissionsClaims)
 		row := keyURLRow{
 			Object: head, IntegratorID: k.IntegratorID, Issuer: k.Issuer, URL: k.URL, Format: k.Format,
-			Algorithms: k.Algorithms, Audiences: k.Audiences, PermissionsClaim: k.PermissionsClaim,
+			Algorithms: k.Algorithms, Audiences: k.Audiences,
+			PermissionsClaim: first, MorePermissionsClaims: more, PermissionsFormat: k.PermissionsFormat,
 			AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, Clientless: k.Clientless, SingleUse: k.SingleUse,
 			MaxLifetime: int64(k.MaxLifetime / time.Second), Status: string(k.Status), KeysEpoch: epoch,
 		}
@@ -190,10 +203,12 @@ func (s *Store) KeyURLs(ctx context.Context, integratorID string, page registry.
 // UpdateKeyURL stores a changed key URL; ErrConflict as of CreateKeyURL.
 func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 	was := *k
+	first, more := firstClaim(k.PermissionsClaims)
 	err := s.change(ctx, func(tx *gorm.DB) error {
 		err := s.update(tx.Where("integrator_id = ?", k.IntegratorID), "key_urls", &k.Object, map[string]any{
 			"issuer": k.Issuer, "url": k.URL, "format": k.Format,
-			"algorithms": list(k.Algorithms), "audiences": list(k.Audiences), "permissions_claim": k.PermissionsClaim,
+			"algorithms": list(k.Algorithms), "audiences": list(k.Audiences),
+			"permissions_claim": first, "more_permissions_claims": more, "permissions_format": k.PermissionsFormat,
 			"allow_id_token": k.AllowIDToken, "allow_id_jag": k.AllowIDJAG, "clientless": k.Clientless, "single_use": k.SingleUse,
 			"max_lifetime": int64(k.MaxLifetime / time.Second), "status": string(k.Status), "keys_epoch": sameKeys(k),
 		})

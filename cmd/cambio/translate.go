@@ -194,7 +194,7 @@ func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) [
 			IntegratorID:         integrator.ID,
 			IntegratorGeneration: integrator.Generation,
 			IntegratorDisabled:   integrator.Status != registry.Active,
-			PermissionsClaim:     k.PermissionsClaim,
+			Permissions:          permissions.Source{Claims: k.PermissionsClaims, Format: permissions.Format(k.PermissionsFormat)},
 			Entitlements:         entitlements{s, integrator.ID, d.rules(s, integrator.ID)},
 		})
 	}

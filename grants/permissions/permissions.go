@@ -1,8 +1,6 @@
 package permissions
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -46,38 +44,6 @@ type Grant struct {
 type Dropped struct {
 	Permission string `json:"permission"`
 	Reason     string `json:"reason"`
-}
-
-// Read decodes a permissions claim. A claim that is absent, null or empty holds
-// nothing; any other type, anywhere, refuses the token: a partial grant of what
-// somebody mistyped helps nobody.
-func Read(claim json.RawMessage) ([]string, *grants.Refusal) {
-	if len(claim) == 0 || string(claim) == "null" {
-		return nil, nil
-	}
-	refuse := func(found string) ([]string, *grants.Refusal) {
-		return nil, grants.RefuseToken(grants.PermissionsInvalid, "the permissions of the subject token are not usable",
-			fmt.Sprintf("an array of at most %d strings of at most %d bytes", MaxEntries, MaxEntryBytes), found)
-	}
-	var entries []any // not []string: encoding/json reads null as ""
-	if json.Unmarshal(claim, &entries) != nil {
-		return refuse("not an array")
-	}
-	if len(entries) > MaxEntries {
-		return refuse(fmt.Sprintf("%d entries", len(entries)))
-	}
-	permissions := make([]string, 0, len(entries))
-	for _, entry := range entries {
-		text, ok := entry.(string)
-		if !ok {
-			return refuse("an entry that is not a string")
-		}
-		if len(text) > MaxEntryBytes {
-			return refuse(fmt.Sprintf("an entry of %d bytes", len(text)))
-		}
-		permissions = append(permissions, text)
-	}
-	return permissions, nil
 }
 
 // Convert turns permissions into scopes, each once, in their order. A permission

@@ -28,6 +28,16 @@ func (l lockHolders) LockHolder(i permissions.Identifier) (id string, managed, k
 	return id, known && !strings.HasPrefix(id, "!"), known
 }
 
+// readArray reads the claim permissions, as key URLs do by default.
+func readArray(claim string) ([]string, *grants.Refusal) {
+	return permissions.Source{}.Read(func(name string) json.RawMessage {
+		if name != "permissions" {
+			return nil
+		}
+		return json.RawMessage(claim)
+	})
+}
+
 func TestRead(t *testing.T) {
 	for _, test := range []struct {
 		name, claim string
@@ -41,14 +51,14 @@ func TestRead(t *testing.T) {
 		{"an entry of 2100 bytes", `["` + strings.Repeat("a", 2100) + `"]`, []string{strings.Repeat("a", 2100)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, refusal := permissions.Read(json.RawMessage(test.claim))
+			got, refusal := readArray(test.claim)
 			if refusal != nil || !slices.Equal(got, test.want) {
 				t.Errorf("got %q, %v", got, refusal)
 			}
 		})
 	}
 	t.Run("500 entries", func(t *testing.T) {
-		got, refusal := permissions.Read(json.RawMessage("[" + strings.Repeat(`"a",`, 499) + `"a"]`))
+		got, refusal := readArray("[" + strings.Repeat(`"a",`, 499) + `"a"]`)
 		if refusal != nil || len(got) != 500 {
 			t.Errorf("got %d, %v", len(got), refusal)
 		}
@@ -59,13 +69,13 @@ func TestRead(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	const notString = "an entry that is not a string"
 	for _, test := range []struct{ name, claim, found string }{
-		{"a string", `"` + east + `"`, "not an array"},
-		{"a string of several", `"` + east + " " + north + `"`, "not an array"},
-		{"an empty string", `""`, "not an array"},
-		{"a number", "1", "not an array"},
-		{"true", "true", "not an array"},
-		{"an object", `{"0":"` + east + `"}`, "not an array"},
-		{"an empty object", "{}", "not an array"},
+		{"a string", `"` + east + `"`, "a string"},
+		{"a string of several", `"` + east + " " + north + `"`, "a string"},
+		{"an empty string", `""`, "a string"},
+		{"a number", "1", "a number or a boolean"},
+		{"true", "true", "a number or a boolean"},
+		{"an object", `{"0":"` + east + `"}`, "an object"},
+		{"an empty object", "{}", "an object"},
 		{"a number among strings", `["` + east + `",1]`, notString},
 		{"null among strings: encoding/json would read \"\"", `["` + east + `",null]`, notString},
 		{"null alone", "[null]", notString},
@@ -78,11 +88,11 @@ func TestReadRefuses(t *testing.T) {
 		{"an entry of 2101 bytes", `["` + strings.Repeat("a", 2101) + `"]`, "an entry of 2101 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, refusal := permissions.Read(json.RawMessage(test.claim))
+			got, refusal := readArray(test.claim)
 			if refusal == nil {
 				t.Fatalf("accepted: %q", got)
 			}
-			if got != nil || refusal.Code != grants.InvalidRequest || refusal.Reason != grants.PermissionsInvalid || refusal.Found != test.found {
+			if got != nil || refusal.Code != grants.InvalidRequest || refusal.Reason != grants.PermissionsInvalid || refusal.Found != test.found+" at permissions" {
 				t.Errorf("got %q, %s %s, found %q, want found %q", got, refusal.Code, refusal.Reason, refusal.Found, test.found)
 			}
 		})

@@ -231,11 +231,7 @@ func firstOf(earlier, later *grants.Refusal) *grants.Refusal {
 // grant cuts the permissions down: converted ∩ the integrator's entitlements ∩
 // the client's scope ∩ the requested scope.
 func grant(decision *Decision, r Request, policy *Policy, claims *assertion.Claims) *grants.Refusal {
-	claim := policy.PermissionsClaim
-	if claim == "" {
-		claim = "permissions"
-	}
-	entries, refusal := permissions.Read(claims.At(claim))
+	entries, refusal := policy.Permissions.Read(claims.At)
 	if refusal != nil {
 		return refusal
 	}
@@ -256,15 +252,15 @@ func grant(decision *Decision, r Request, policy *Policy, claims *assertion.Clai
 		}
 	}
 	if len(decision.Scopes) == 0 {
-		return grants.Refuse(grants.InvalidScope, "no scope is left to grant: %s", emptyBecause(entries, dropped, claim, converted))
+		return grants.Refuse(grants.InvalidScope, "no scope is left to grant: %s", emptyBecause(entries, dropped, policy.Permissions, converted))
 	}
 	return grants.CheckGranted(decision.Scopes)
 }
 
-func emptyBecause(entries []string, dropped []permissions.Dropped, claim string, converted int) string {
+func emptyBecause(entries []string, dropped []permissions.Dropped, source permissions.Source, converted int) string {
 	switch {
 	case len(entries) == 0:
-		return "the claim " + claim + " of the subject token is missing or empty"
+		return "the claim " + strings.Join(source.Names(), ", ") + " of the subject token is missing or empty"
 	case converted > 0:
 		return "the client's scope holds none of the permissions that were left"
 	}

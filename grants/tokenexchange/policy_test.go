@@ -198,7 +198,7 @@ func TestTheRulesAreThoseOfThePolicyThatAccepted(t *testing.T) {
 	w := newWorld()
 	w.keys["https://acme.example/jwks"] = &otherKey().PublicKey
 	second := w.policy("acme", "https://acme.example/new")
-	second.Entitlements, second.PermissionsClaim = lockHolders{foreign: "id"}, "/realm_access/roles"
+	second.Entitlements, second.Permissions.Claims = lockHolders{foreign: "id"}, []string{"/realm_access/roles"}
 	w.policies, w.keys["https://acme.example/new"] = append(w.policies, second), &acmeKey().PublicKey
 	d, err := w.exchange(request(soundClaims().with("realm_access", map[string]any{"roles": []string{foreign}}).signedBy(acmeKey())))
 	if d = accepted(t, d, err); !slices.Equal(d.Scopes, []string{foreign}) {

@@ -120,7 +120,9 @@ func TestPermissionsClaimOfThePolicy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld()
-			w.policies[0].PermissionsClaim = test.path
+			if test.path != "" {
+				w.policies[0].Permissions.Claims = []string{test.path}
+			}
 			d, err := w.exchange(request(soundClaims().with("permissions", nil).with(test.claim, []string{east}).signedBy(acmeKey())))
 			if d = accepted(t, d, err); !slices.Equal(d.Scopes, []string{east}) {
 				t.Errorf("got %q", d.Scopes)
@@ -129,7 +131,7 @@ func TestPermissionsClaimOfThePolicy(t *testing.T) {
 	}
 	t.Run("permissions is not read when another is named", func(t *testing.T) {
 		w := newWorld()
-		w.policies[0].PermissionsClaim = "/realm_access/roles"
+		w.policies[0].Permissions.Claims = []string{"/realm_access/roles"}
 		d, err := w.exchange(request(soundClaims().signedBy(acmeKey())))
 		refused(t, d, err, grants.InvalidScope, "", "the claim /realm_access/roles of the subject token is missing or empty")
 	})

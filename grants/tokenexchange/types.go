@@ -44,7 +44,7 @@ type Policy struct {
 	IntegratorID         string
 	IntegratorGeneration int64
 	IntegratorDisabled   bool
-	PermissionsClaim     string // name or JSON Pointer; empty means "permissions"
+	Permissions          permissions.Source // where they are in the subject token
 	Entitlements         permissions.Entitlements
 }
 

@@ -62,7 +62,7 @@ func newKeyURL(integratorID string) *registry.KeyURL {
 	return &registry.KeyURL{
 		IntegratorID: integratorID, Issuer: unlike("https://idp.example/"), URL: "https://idp.example/" + unlike("jwks"),
 		Format: registry.FormatAuto, Algorithms: []string{"RS256", "ES256"}, Audiences: []string{"https://auth.example"},
-		PermissionsClaim: registry.DefaultPermissions, MaxLifetime: time.Hour, Status: registry.Active,
+		PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray, MaxLifetime: time.Hour, Status: registry.Active,
 	}
 }
 

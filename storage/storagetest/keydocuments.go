@@ -184,7 +184,7 @@ func testOrphanedKeys(t *testing.T, store *storage.Store) {
 	}
 	save()
 	epoch := k.KeysEpoch
-	k.PermissionsClaim = "/p"
+	k.PermissionsClaims = []string{"/p"}
 	ok(t, store.UpdateKeyURL(t.Context(), k, registry.KeyURLTerms{}))
 	if all, err := store.KeyDocuments(t.Context(), k.IntegratorID); err != nil || len(all) != 1 || all[source].Keys[0].LastUsed == 0 || k.KeysEpoch != epoch {
 		t.Fatalf("a change of something else: %v %v, epoch %d", all, err, k.KeysEpoch)

@@ -55,7 +55,7 @@ func keyURLs(s *storage.Store, integratorID string) kind[registry.KeyURL] {
 		},
 		change: func(k *registry.KeyURL) {
 			k.Issuer, k.URL, k.Format = unlike("issuer"), "https://keys.example/"+unlike("u"), registry.FormatPEM
-			k.Algorithms, k.Audiences, k.PermissionsClaim = []string{"EdDSA"}, []string{}, "/a/b"
+			k.Algorithms, k.Audiences, k.PermissionsClaims, k.PermissionsFormat = []string{"EdDSA"}, []string{}, []string{"/a/b", "c"}, "auto"
 			k.AllowIDToken, k.Clientless, k.MaxLifetime, k.Status = true, true, 366*24*time.Hour, registry.Disabled
 		},
 		update: func(ctx context.Context, k *registry.KeyURL) error { return s.UpdateKeyURL(ctx, k, shared) },

@@ -239,7 +239,10 @@ func testLongestValues(t *testing.T, s *storage.Store) {
 	ok(t, i.Validate())
 	ok(t, s.CreateIntegrator(t.Context(), i))
 	k := newKeyURL(i.ID)
-	k.Issuer, k.URL, k.PermissionsClaim, k.Clientless, k.Audiences = noise(512), "https://"+noise(2048-8), noise(255), true, nil
+	k.Issuer, k.URL, k.PermissionsClaims, k.Clientless, k.Audiences = noise(512), "https://"+noise(2048-8), nil, true, nil
+	for range registry.MaxPermissionsClaims {
+		k.PermissionsClaims = append(k.PermissionsClaims, noise(255))
+	}
 	for range 16 {
 		k.Audiences = append(k.Audiences, noise(512))
 	}

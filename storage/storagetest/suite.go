@@ -74,7 +74,7 @@ func (s *suite) integrator(name string) *registry.Integrator {
 func keyURL(integratorID, issuer, url string) *registry.KeyURL {
 	return &registry.KeyURL{
 		IntegratorID: integratorID, Issuer: issuer, URL: url, Format: "auto", Algorithms: []string{"RS256", "ES256"},
-		PermissionsClaim: "permissions", MaxLifetime: 90 * time.Second, Status: registry.Active,
+		PermissionsClaims: []string{"permissions"}, PermissionsFormat: registry.FormatArray, MaxLifetime: 90 * time.Second, Status: registry.Active,
 	}
 }
 
