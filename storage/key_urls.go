@@ -100,16 +100,18 @@ func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 	if err != nil {
 		return err
 	}
-	foreign, err := readsLikeAForeign(tx, k)
-	if err != nil {
-		return err
+	foreign := false
+	if !terms.SharedIssuer {
+		if foreign, err = readsLikeAForeign(tx, k); err != nil {
+			return err
+		}
 	}
 	switch {
 	case counts.Own > registry.MaxKeyURLs:
 		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs already, which is the most", registry.MaxKeyURLs))
 	case counts.SameIssuer > registry.MaxKeyURLsPerIssuer:
 		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs for this issuer already, which is the most", registry.MaxKeyURLsPerIssuer))
-	case foreign && !terms.SharedIssuer:
+	case foreign:
 		return registry.Conflict("another integrator has registered this issuer, or one that reads the same: only an operator may let two share it")
 	}
 	return reserve(tx, k.IntegratorID, terms.Audiences)
@@ -205,7 +207,11 @@ func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 	was := *k
 	first, more := firstClaim(k.PermissionsClaims)
 	err := s.change(ctx, func(tx *gorm.DB) error {
-		err := s.update(tx.Where("integrator_id = ?", k.IntegratorID), "key_urls", &k.Object, map[string]any{
+		before, err := take[keyURLRow](tx, "integrator_id = ? AND id = ?", k.IntegratorID, k.ID)
+		if err != nil {
+			return err
+		}
+		err = s.update(tx.Where("integrator_id = ?", k.IntegratorID), "key_urls", &k.Object, map[string]any{
 			"issuer": k.Issuer, "url": k.URL, "format": k.Format,
 			"algorithms": list(k.Algorithms), "audiences": list(k.Audiences),
 			"permissions_claim": first, "more_permissions_claims": more, "permissions_format": k.PermissionsFormat,
@@ -221,6 +227,9 @@ func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 		if err := dropOrphanedKeys(tx, k.IntegratorID); err != nil {
 			return err
 		}
+		if err := s.endIssuer(tx, k.IntegratorID, before.Issuer); err != nil {
+			return err
+		}
 		return settle(tx, k, terms)
 	})
 	if err != nil {
@@ -232,10 +241,17 @@ func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 // DeleteKeyURL deletes a key URL of an integrator.
 func (s *Store) DeleteKeyURL(ctx context.Context, integratorID, id string, terms registry.KeyURLTerms) error {
 	return s.change(ctx, func(tx *gorm.DB) error {
+		before, err := take[keyURLRow](tx, "integrator_id = ? AND id = ?", integratorID, id)
+		if err != nil {
+			return err
+		}
 		if err := remove(tx, "key_urls", "integrator_id = ? AND id = ?", integratorID, id); err != nil {
 			return err
 		}
 		if err := dropOrphanedKeys(tx, integratorID); err != nil {
+			return err
+		}
+		if err := s.endIssuer(tx, integratorID, before.Issuer); err != nil {
 			return err
 		}
 		return reserve(tx, integratorID, terms.Audiences)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/cambio-oauth/cambio/grants"
@@ -64,8 +65,8 @@ func (s *Store) TokenState(ctx context.Context, q TokenQuery) (TokenState, error
 		(SELECT generation FROM integrators WHERE id = ? AND status = 'active') AS integrator,
 		(SELECT generation FROM clients WHERE client_id = ? AND status = 'active') AS client,
 		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ? AND status = 'active') AS trusted,
-		(SELECT MAX(not_before) FROM subject_epochs WHERE integrator_id = ? AND (subject_hash = ? OR subject_hash = ?)) AS not_before`,
-		q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, q.Issuer, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1])).Scan(&row).Error
+		(SELECT MAX(not_before) FROM subject_epochs WHERE integrator_id = ? AND (subject_hash = ? OR subject_hash = ? OR subject_hash = ?)) AS not_before`,
+		q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, q.Issuer, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1]), issuerHash(q.Issuer)).Scan(&row).Error
 	if err != nil {
 		return TokenState{}, translate(err)
 	}
@@ -146,4 +147,17 @@ func (s *Store) PurgeRevoked(ctx context.Context, expiredBefore time.Time) (int6
 	result := s.writer.WithContext(ctx).Exec(
 		"DELETE FROM revoked_tokens WHERE jti IN (SELECT jti FROM revoked_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore), purgeBatch)
 	return result.RowsAffected, translate(result.Error)
+}
+
+// issuerHash names an issuer among the subjects: no subject holds a NUL.
+func issuerHash(issuer string) []byte { return subjectHash("issuer\x00" + issuer) }
+
+// endIssuer kills the tokens of an issuer that has no active key URL left, for good.
+func (s *Store) endIssuer(tx *gorm.DB, integratorID, issuer string) error {
+	now := s.now()
+	return tx.Exec(`INSERT INTO subject_epochs (integrator_id, subject_hash, not_before, expires_at) SELECT ?, ?, ?, ?
+		WHERE NOT EXISTS (SELECT 1 FROM key_urls WHERE integrator_id = ? AND issuer = ? AND status = 'active')
+		ON CONFLICT (integrator_id, subject_hash) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at
+		WHERE excluded.not_before > subject_epochs.not_before`,
+		integratorID, issuerHash(issuer), micros(now), micros(now.Add(registry.MaxAccessTokenTTL+time.Hour)), integratorID, issuer).Error
 }

@@ -157,5 +157,7 @@ func TestTokensEndWithTheirIssuer(t *testing.T) {
 		s.admin("DELETE", path+"/"+second, nil).mustBe(t, 204)
 		s.mustBeActive(token, false)
 		s.mustBeActive(console, true) // it came from no issuer
+		s.admin("POST", path, object{"issuer": acme.idp.issuer, "url": acme.idp.url("/spki.pem")}).mustBe(t, 201)
+		s.mustBeActive(token, false) // what has ended does not come back
 	})
 }
