@@ -128,11 +128,17 @@ func TestIdentityAssertions(t *testing.T) {
 		"no jti":             {object{"jti": nil}, grants.ClaimMissing},
 		"another aud, too":   {object{"aud": []string{s.url, "https://other.example"}}, grants.AudienceMismatch},
 		"a scope of no kind": {object{"scope": []string{"a", "b"}}, grants.ClaimInvalid},
+		"an empty scope":     {object{"scope": []string{}}, grants.ClaimInvalid},
+		"a scope in a list":  {object{"scope": []string{otherLockScope}}, grants.ClaimInvalid},
 	} {
 		t.Run(rule, func(t *testing.T) {
 			s.post(tokenEndpoint, who, bearerForm(jag(test.changes))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, test.reason)
 		})
 	}
+	s.admin("PATCH", path, object{"audiences": []string{"api.acme"}}).mustBe(t, http.StatusOK) // of access tokens
+	s.post(tokenEndpoint, who, bearerForm(jag(nil))).mustBe(t, http.StatusOK)
+	s.post(tokenEndpoint, who, bearerForm(jag(object{"aud": "api.acme"}))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, grants.AudienceMismatch)
+	s.admin("PATCH", path, object{"audiences": nil}).mustBe(t, http.StatusOK)
 	if got := s.post(tokenEndpoint, who, bearerForm(jag(object{"scope": "openid " + otherLockScope}))).mustBe(t, http.StatusOK).text("scope"); got != otherLockScope {
 		t.Errorf("granted %q", got)
 	}

@@ -212,6 +212,9 @@ func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies
 			continue
 		}
 		policy.AllowIDJAG = policy.AllowIDJAG && r.Assertion // it is a grant, and nothing to exchange
+		if policy.AllowIDJAG && token.IdentityAssertion() {
+			policy.Audiences = []string{x.Issuer} // and nobody else, whom access tokens may be for
+		}
 		claims, refusal := x.Verifier.Verify(ctx, token, &policy.Policy)
 		if refusal == nil {
 			return policy, claims, nil

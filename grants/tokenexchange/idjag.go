@@ -29,13 +29,13 @@ func (x *Exchanger) identityAssertion(token *assertion.Token, claims *assertion.
 	if !ok || resources != nil && slices.ContainsFunc(audience, func(aud string) bool { return !slices.Contains(resources, aud) }) {
 		return nil, grants.Refuse(grants.InvalidTarget, "the identity assertion is for another resource than the token would be")
 	}
-	scope, ok := stringsOf(claims.At("scope"))
-	if !ok || len(scope) > 1 {
+	var scope *string
+	if raw := claims.At("scope"); len(raw) > 0 && json.Unmarshal(raw, &scope) != nil {
 		return nil, grants.RefuseToken(grants.ClaimInvalid, "the claim scope of the identity assertion is not usable", "a string", "something else")
 	}
 	if scope != nil {
 		limited := *r.Client
-		limited.Scopes = narrower(limited.Scopes, strings.Fields(scope[0]))
+		limited.Scopes = narrower(limited.Scopes, strings.Fields(*scope))
 		r.Client = &limited
 	}
 	once := *policy
