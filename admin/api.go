@@ -26,11 +26,12 @@ type API struct {
 	config  Config
 	service *service
 	checks  checkLimits
+	reading chan struct{} // holds one for each reading of the record of exchanges
 }
 
 // New makes the API.
 func New(config Config) *API {
-	return &API{config: config, service: &service{config: config}}
+	return &API{config: config, service: &service{config: config}, reading: make(chan struct{}, maxReadings)}
 }
 
 // Mount adds the API to a router.
@@ -94,6 +95,9 @@ func (a *API) handle(next func(w http.ResponseWriter, r request) error) http.Han
 		secure(w)
 		defer func() {
 			if cause := recover(); cause != nil {
+				if cause == http.ErrAbortHandler {
+					panic(cause) // part of the answer is out: only breaking off can tell
+				}
 				a.fail(w, r, fmt.Errorf("panic: %T", cause))
 			}
 		}()

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/mux"
 
@@ -17,6 +19,13 @@ import (
 
 // ndjson is the media type of an export: one record a line.
 const ndjson = "application/x-ndjson"
+
+// A filter may have to look at all there is: introspection, which needs the same
+// connections to the database, must not wait for those who search.
+const (
+	maxReadings    = 2 // at once, on one replica
+	readingTimeout = 5 * time.Second
+)
 
 // exportTimeout is how long a reader of an export may take for one page.
 const exportTimeout = 15 * time.Second
@@ -61,6 +70,10 @@ func (a *API) listExchanges(w http.ResponseWriter, r request) error {
 		return err
 	}
 	read := func(page registry.Page) ([]registry.Exchange, error) {
+		if err := a.startReading(r.Context()); err != nil {
+			return nil, err
+		}
+		defer func() { <-a.reading }()
 		return a.config.Store.Exchanges(r.Context(), integratorID, filter, page)
 	}
 	if r.Header.Get("Accept") == ndjson {
@@ -69,6 +82,18 @@ func (a *API) listExchanges(w http.ResponseWriter, r request) error {
 	// A cursor goes on with the filter it was given for, and with no other.
 	name := "exchanges " + integratorID + " " + filterName(r.URL.Query())
 	return serveList(a, w, r, name, read, func(e *registry.Exchange) (string, any) { return e.ID, viewExchange(e) })
+}
+
+// startReading waits for one of the places of readings.
+func (a *API) startReading(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readingTimeout)
+	defer cancel()
+	select {
+	case a.reading <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return errBusy
+	}
 }
 
 // exportExchanges writes page after page. What fails in the middle can only be
@@ -112,7 +137,7 @@ func filterName(query url.Values) string {
 func readFilter(query url.Values) (filter registry.ExchangeFilter, err error) {
 	for name, values := range query {
 		value := values[0]
-		if len(values) > 1 || value == "" || strings.ContainsRune(value, 0) {
+		if len(values) > 1 || value == "" || strings.ContainsRune(value, 0) || !utf8.ValidString(value) {
 			return filter, errFilter
 		}
 		switch name {

@@ -15,6 +15,7 @@ var (
 	errForbidden    = errors.New("this is for operators only")
 	errMalformed    = errors.New("the body is not one well-formed JSON object in which every member stands once")
 	errBody         = errors.New("this operation has no body: what can be asked for is a query parameter")
+	errBusy         = errors.New("others read the record of exchanges at the moment: try again")
 	errTooLarge     = errors.New("the body is too large")
 	errMediaType    = errors.New("the Content-Type must be application/json or, for PATCH, application/merge-patch+json")
 	errMethod       = errors.New("this path does not have this method: see Allow")
@@ -45,6 +46,8 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 			challenge += `, error="invalid_token"`
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "1")
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
 		a.config.Log.ErrorContext(r.Context(), "admin request failed", "method", r.Method, "error", err)
@@ -76,6 +79,7 @@ func problemOf(err error) problem {
 		{errForbidden, http.StatusForbidden, "forbidden"},
 		{errMalformed, http.StatusBadRequest, "malformed"},
 		{errBody, http.StatusBadRequest, "malformed"},
+		{errBusy, http.StatusTooManyRequests, "too_many_requests"},
 		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed"},
 		{errCursor, http.StatusBadRequest, "invalid_cursor"},
 		{errLimit, http.StatusBadRequest, "invalid_limit"},

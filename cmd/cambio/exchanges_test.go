@@ -1,7 +1,11 @@
 package main
 
 import (
+	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/registry"
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
 
@@ -55,8 +60,10 @@ func TestExchangesAreOnRecord(t *testing.T) {
 	})
 }
 
-func TestFiltersOfTheRecord(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
+func TestFiltersOfTheRecord(t *testing.T) { storagetest.Each(t, testFilters) }
+
+func testFilters(t *testing.T, databaseURL string) {
+	s := startServer(t, databaseURL, nil)
 	acme := s.newParty("Acme")
 	acme.manage("919424508", "east")
 	for range 3 {
@@ -78,7 +85,7 @@ func TestFiltersOfTheRecord(t *testing.T) {
 		}
 	}
 	path := "/integrators/" + acme.id + "/exchanges"
-	for _, query := range []string{"?resutl=granted", "?result=all", "?result=", "?result=granted&result=refused", "?from=yesterday", "?from=2026-11-24", "?subject=%00"} {
+	for _, query := range []string{"?resutl=granted", "?result=all", "?result=", "?result=granted&result=refused", "?from=yesterday", "?from=2026-11-24", "?subject=%00", "?subject=%ff"} {
 		s.admin("GET", path+query, nil).mustBeProblem(t, http.StatusBadRequest, "invalid_filter")
 	}
 	first := s.admin("GET", path+"?result=granted&limit=3", nil).mustBe(t, http.StatusOK)
@@ -112,4 +119,41 @@ func TestExportOfTheRecord(t *testing.T) {
 	}
 	s.do("GET", "/admin/v1/integrators/nobody/exchanges", "", header("Authorization", "Bearer "+mine), header("Accept", "application/x-ndjson")).mustBeProblem(t, http.StatusNotFound, "not_found")
 	s.do("GET", "/admin/v1/integrators/me/exchanges", "", header("Accept", "application/x-ndjson")).mustBeProblem(t, http.StatusUnauthorized, "invalid_token")
+}
+
+// An export that fails in the middle breaks off: it would pass for all there is.
+func TestAnExportThatFailsBreaksOff(t *testing.T) {
+	databaseURL := storagetest.SQLite(t)
+	s := startServer(t, databaseURL, nil)
+	acme := s.newParty("Acme")
+	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(databaseURL, "sqlite://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for i := range 2 * registry.MaxPage {
+		dropped := "[]"
+		if i < 50 {
+			dropped = "x" // the second page cannot be read
+		}
+		_, err := db.ExecContext(t.Context(), `INSERT INTO exchanges (id, at, grant_type, result, code, reason, integrator_id, client_id, issuer, subject, key_id, granted, dropped, token_id, expires_at)
+			VALUES (?, 1, 'g', 'granted', '', '', ?, 'c', 'i', 's', 'k', '[]', ?, 'j', 1)`, fmt.Sprintf("%036d", i), acme.id, dropped)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/admin/v1/integrators/"+acme.id+"/exchanges", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+s.token)
+	request.Header.Set("Accept", "application/x-ndjson")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%d: %d bytes and %v", response.StatusCode, len(body), err)
+	}
 }
