@@ -12,15 +12,22 @@ import (
 // compared byte by byte (RFC 8725 §3.8).
 func IssuerKey(issuer string) string {
 	text := issuer
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
+	for _, scheme := range []string{"https:", "http:"} {
+		if len(text) >= len(scheme) && strings.EqualFold(text[:len(scheme)], scheme) {
+			text = text[len(scheme):]
+			break
+		}
 	}
+	if plain, err := url.PathUnescape(text); err == nil {
+		text = plain
+	}
+	text = "https://" + strings.TrimLeft(text, "/")
 	u, err := url.Parse(text)
 	if err != nil {
 		return strings.ToLower(issuer)
 	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	if port := u.Port(); port != "" && port != "443" && port != "80" {
+	host := strings.TrimRight(strings.ToLower(u.Hostname()), ".")
+	if port := strings.TrimLeft(u.Port(), "0"); port != "" && port != "443" && port != "80" {
 		host += ":" + port
 	}
 	query := ""

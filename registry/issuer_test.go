@@ -12,6 +12,7 @@ func TestIssuersThatReadTheSame(t *testing.T) {
 	for _, same := range []string{
 		issuer, issuer + "/", issuer + "//", issuer + "?", "http://xn--acm-yla.example/Tenant", "xn--acm-yla.example/tenant", "HTTPS://XN--ACM-YLA.Example/tenant",
 		"https://xn--acm-yla.example:443/Tenant", "https://xn--acm-yla.example./Tenant", "https://xn--acm-yla.example/x/../Tenant", "https://xn--acm-yla.example/%54enant", "https://x@xn--acm-yla.example/Tenant",
+		"https:///xn--acm-yla.example/Tenant", "https:/xn--acm-yla.example/Tenant", "//xn--acm-yla.example/Tenant", "https://xn--acm-yla.example:0443/Tenant", "https://xn--acm-yla.example../Tenant", "xn--acm%2Dyla.example/Tenant",
 	} {
 		if got := registry.IssuerKey(same); got != registry.IssuerKey(issuer) {
 			t.Errorf("%s is %s", same, got)

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -34,27 +35,33 @@ const oneDay = 24 * 60 * 60 // seconds
 // warnOfCaches tells what the server's headers mean to other verifiers, and to
 // caches between it and us: Cambio itself goes by its own clock.
 func (d *Document) warnOfCaches(cacheControl []string) {
-	maxAge, known := uint64(0), false
+	directives := map[string]string{}
 	for _, directive := range strings.Split(strings.ToLower(strings.Join(cacheControl, ",")), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		switch name {
-		case "no-store":
-			maxAge, known = 0, true
-		case "max-age":
-			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 32)
-			if err == nil && !known {
-				maxAge, known = seconds, true
-			}
-		}
+		directives[name] = strings.Trim(value, `"`)
+	}
+	_, noStore := directives["no-store"]
+	_, private := directives["private"]
+	shared, isShared := ageOf(directives, "s-maxage")
+	own, isOwn := ageOf(directives, "max-age")
+	if !isShared {
+		shared = own
 	}
 	switch {
-	case known && maxAge == 0:
+	case noStore, isOwn && own == 0:
 		d.Warnings = append(d.Warnings, Warning{Code: WarnNotCached,
 			Detail: "Cache-Control forbids to keep the keys: Cambio keeps them for ten minutes all the same, other verifiers may fetch for every token"})
-	case maxAge > oneDay:
+	case shared > oneDay && !private:
 		d.Warnings = append(d.Warnings, Warning{Code: WarnCachedLong,
 			Detail: "Cache-Control allows caches on the way to keep the keys for more than a day: a key that is taken down may be served on"})
 	}
+}
+
+// ageOf reads a directive in seconds; one that is too large means very long (RFC
+// 9111 §1.2.2).
+func ageOf(directives map[string]string, name string) (seconds uint64, ok bool) {
+	seconds, err := strconv.ParseUint(directives[name], 10, 31)
+	return seconds, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 // sharedKeys knows the key URLs of providers whose keys are no tenant's own.

@@ -34,7 +34,8 @@ func TestWarningsAboutCaches(t *testing.T) {
 	for _, c := range []struct{ header, want string }{
 		{"", ""}, {"public, max-age=600", ""}, {"max-age=86400", ""}, {"private", ""}, {"max-age", ""}, {"max-age=x", ""}, {"s-maxage=0", ""}, {"max-age=-1", ""},
 		{"max-age=0", WarnNotCached}, {"No-Store", WarnNotCached}, {"max-age=600, no-store", WarnNotCached}, {"no-store,max-age=600", WarnNotCached},
-		{"public, MAX-AGE=86401", WarnCachedLong}, {`max-age="31536000"`, WarnCachedLong}, {"max-age=99999999999999999999", ""},
+		{"public, MAX-AGE=86401", WarnCachedLong}, {`max-age="31536000"`, WarnCachedLong}, {"max-age=99999999999999999999", WarnCachedLong}, {"max-age=4294967296", WarnCachedLong},
+		{"s-maxage=31536000", WarnCachedLong}, {"max-age=600, s-maxage=31536000", WarnCachedLong}, {"max-age=31536000, s-maxage=60", ""}, {"private, max-age=31536000", ""},
 	} {
 		document := &Document{}
 		document.warnOfCaches([]string{c.header})
