@@ -88,7 +88,7 @@ func (l *limits) failuresOf(n *note) (*buckets, limitKey) {
 }
 
 // charge takes a failure from its bucket. When that is empty, whoever failed
-// // is told to wait instead. What failed because of us costs nothing, nor what a
+// is told to wait instead. What failed because of us costs nothing, nor what a
 // limit has refused already; but keys that cannot be fetched are no failure of
 // ours when a stranger asks for them.
 func (l *limits) charge(n *note, refusal *grants.Refusal) *grants.Refusal {
