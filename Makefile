@@ -21,7 +21,7 @@ build: ## Build ./cambio, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o cambio ./cmd/cambio
 
 ##@ Test
-.PHONY: test race fuzz interop
+.PHONY: test race fuzz bench interop
 test: interop ## Run every test, on SQLite and on a real PostgreSQL, installing what is missing
 	e2e/postgres.sh run $(GO) test -count=1 ./...
 
@@ -30,6 +30,9 @@ race: ## Run the concurrent rooms' tests under the race detector
 
 fuzz: ## Run each fuzz target for a minute
 	e2e/fuzz.sh 60s
+
+bench: ## Run every benchmark
+	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 interop: e2e/interop/node_modules ## Install the programs of other people that tests run against
 	@e2e/interop/programs.sh
