@@ -96,7 +96,7 @@ func problemOf(err error) problem {
 	switch {
 	case errors.As(err, &keys):
 		p.Status, p.Code = http.StatusBadGateway, "keys_"+keys.Word
-		p.Detail = viewFailure(keys.Word).Detail + " Nothing was changed."
+		p.Detail = viewFailure(keys.Word).Detail + " The keys stay as they were."
 	case errors.As(err, &tooManyError{}):
 		p.Status, p.Code, p.Detail = http.StatusTooManyRequests, "too_many_requests", err.Error()
 	case errors.As(err, &faults):

@@ -61,7 +61,6 @@ type Clients interface {
 // Client is a registered client as the doors see it.
 type Client struct {
 	grants.Client
-	Public         bool
 	Keys           *clientassertion.Keys // of private_key_jwt; then there is no secret
 	GrantTypes     []string
 	AllowedOrigins []string

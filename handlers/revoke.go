@@ -35,10 +35,10 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, event *Event) {
 // revoker is the one fosite.RevocationHandler.
 type revoker Server
 
-// clockTolerance is how far clocks may be apart, or set back, without a
+// ClockTolerance is how far clocks may be apart, or set back, without a
 // revocation being lost: what has expired by ours may live by another's. A
 // revocation is kept for as long after the token has expired.
-const clockTolerance = 25 * time.Hour
+const ClockTolerance = 25 * time.Hour
 
 // RevokeToken implements fosite. RFC 7009 §2.2: a token that is unknown,
 // long expired or somebody else's is no error, and nothing happens to it.
@@ -50,7 +50,7 @@ func (v *revoker) RevokeToken(ctx context.Context, token string, _ fosite.TokenT
 		}
 	}
 	verifier := *v.config.Verifier
-	verifier.Now = func() time.Time { return v.config.Now().Add(-clockTolerance) }
+	verifier.Now = func() time.Time { return v.config.Now().Add(-ClockTolerance) }
 	claims, err := verifier.Verify(ctx, token)
 	switch {
 	case errors.Is(err, accesstoken.ErrInvalid):

@@ -24,6 +24,13 @@ type Server struct {
 func New(config Config) *Server {
 	s := &Server{config: config, limits: newLimits(config.Now)}
 	clientOf := func(c fosite.Client) *grants.Client { return &c.(*fositeClient).client.Client }
+	exchange := fositegrant.Handler{
+		Exchange:   s.exchange,
+		Issue:      s.issueForSubject,
+		ClientOf:   clientOf,
+		Clientless: nothingPresented,
+		Now:        config.Now,
+	}
 	s.provider = fosite.NewOAuth2Provider(nil, &fosite.Config{
 		// Set at the start: fosite fills empty fields lazily and without a lock.
 		ScopeStrategy:                fosite.ExactScopeStrategy,
@@ -39,20 +46,8 @@ func New(config Config) *Server {
 				MaxLifetime: config.MaxLifetime,
 				Now:         config.Now,
 			},
-			&fositegrant.Handler{
-				Exchange:   s.exchange,
-				Issue:      s.issueForSubject,
-				ClientOf:   clientOf,
-				Clientless: nothingPresented,
-				Now:        config.Now,
-			},
-			&fositegrant.JWTBearer{Handler: fositegrant.Handler{
-				Exchange:   s.exchange,
-				Issue:      s.issueForSubject,
-				ClientOf:   clientOf,
-				Clientless: nothingPresented,
-				Now:        config.Now,
-			}},
+			&exchange,
+			&fositegrant.JWTBearer{Handler: exchange},
 		},
 		TokenIntrospectionHandlers: fosite.TokenIntrospectionHandlers{(*introspector)(s)},
 		RevocationHandlers:         fosite.RevocationHandlers{(*revoker)(s)},

@@ -92,13 +92,29 @@ func (s *Store) RevokeSubjectTokens(ctx context.Context, integratorID, subject s
 	if subject == "" {
 		return registry.ErrNotFound
 	}
-	now := s.now()
-	// The later moment stays: a replica whose clock is behind revives nobody.
-	return translate(s.writer.WithContext(ctx).Exec(`INSERT INTO subject_epochs (integrator_id, subject_hash, not_before, expires_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (integrator_id, subject_hash) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at
-		WHERE excluded.not_before > subject_epochs.not_before`,
-		integratorID, subjectHash(subject), micros(now), micros(now.Add(registry.MaxAccessTokenTTL+time.Hour))).Error)
+	return translate(s.endSubject(s.writer.WithContext(ctx), integratorID, subjectHash(subject), "1 = 1"))
 }
+
+// endSubject kills the tokens of a subject that were issued up to now, if a
+// condition holds. The later moment stays: a replica whose clock is behind
+// revives nobody.
+func (s *Store) endSubject(db *gorm.DB, integratorID string, hash []byte, condition string, args ...any) error {
+	now := s.now()
+	values := []any{integratorID, hash, micros(now), micros(now.Add(registry.MaxAccessTokenTTL + time.Hour))}
+	return db.Exec(`INSERT INTO subject_epochs (integrator_id, subject_hash, not_before, expires_at) SELECT ?, ?, ?, ? WHERE `+condition+`
+		ON CONFLICT (integrator_id, subject_hash) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at
+		WHERE excluded.not_before > subject_epochs.not_before`, append(values, args...)...).Error
+}
+
+// endIssuer kills the tokens of an issuer that has no active key URL left, for
+// good.
+func (s *Store) endIssuer(tx *gorm.DB, integratorID, issuer string) error {
+	return s.endSubject(tx, integratorID, issuerHash(issuer),
+		"NOT EXISTS (SELECT 1 FROM key_urls WHERE integrator_id = ? AND issuer = ? AND status = 'active')", integratorID, issuer)
+}
+
+// issuerHash names an issuer among the subjects: no subject holds a NUL.
+func issuerHash(issuer string) []byte { return subjectHash("issuer\x00" + issuer) }
 
 // Consume uses up a subject token, by the names it is unique under (RFC 7519
 // §4.1.7). It tells whether this was the first time; of any number at once, on
@@ -147,17 +163,4 @@ func (s *Store) PurgeRevoked(ctx context.Context, expiredBefore time.Time) (int6
 	result := s.writer.WithContext(ctx).Exec(
 		"DELETE FROM revoked_tokens WHERE jti IN (SELECT jti FROM revoked_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore), purgeBatch)
 	return result.RowsAffected, translate(result.Error)
-}
-
-// issuerHash names an issuer among the subjects: no subject holds a NUL.
-func issuerHash(issuer string) []byte { return subjectHash("issuer\x00" + issuer) }
-
-// endIssuer kills the tokens of an issuer that has no active key URL left, for good.
-func (s *Store) endIssuer(tx *gorm.DB, integratorID, issuer string) error {
-	now := s.now()
-	return tx.Exec(`INSERT INTO subject_epochs (integrator_id, subject_hash, not_before, expires_at) SELECT ?, ?, ?, ?
-		WHERE NOT EXISTS (SELECT 1 FROM key_urls WHERE integrator_id = ? AND issuer = ? AND status = 'active')
-		ON CONFLICT (integrator_id, subject_hash) DO UPDATE SET not_before = excluded.not_before, expires_at = excluded.expires_at
-		WHERE excluded.not_before > subject_epochs.not_before`,
-		integratorID, issuerHash(issuer), micros(now), micros(now.Add(registry.MaxAccessTokenTTL+time.Hour)), integratorID, issuer).Error
 }

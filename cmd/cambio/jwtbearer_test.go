@@ -125,6 +125,7 @@ func TestIdentityAssertions(t *testing.T) {
 		"no client":          {object{"client_id": nil}, grants.ClaimInvalid},
 		"a client as number": {object{"client_id": 7}, grants.ClaimInvalid},
 		"several clients":    {object{"client_id": []string{id, acme.clientID}}, grants.ClaimInvalid},
+		"a client in a list": {object{"client_id": []string{id}}, grants.ClaimInvalid},
 		"no jti":             {object{"jti": nil}, grants.ClaimMissing},
 		"another aud, too":   {object{"aud": []string{s.url, "https://other.example"}}, grants.AudienceMismatch},
 		"a scope of no kind": {object{"scope": []string{"a", "b"}}, grants.ClaimInvalid},
@@ -144,6 +145,9 @@ func TestIdentityAssertions(t *testing.T) {
 	}
 	s.post(tokenEndpoint, who, bearerForm(jag(object{"scope": "openid"}))).mustRefuse(t, http.StatusBadRequest, grants.InvalidScope, "")
 	s.post(tokenEndpoint, who, bearerForm(jag(object{"resource": "https://other.example"}))).mustRefuse(t, http.StatusBadRequest, grants.InvalidTarget, "")
+	for _, resource := range []any{[]string{}, 5, []any{s.url, 5}, object{}} { // no place for a token
+		s.post(tokenEndpoint, who, bearerForm(jag(object{"resource": resource}))).mustRefuse(t, http.StatusBadRequest, grants.InvalidTarget, "")
+	}
 	s.post(tokenEndpoint, who, bearerForm(jag(object{"resource": []string{s.url, "https://other.example"}}))).mustBe(t, http.StatusOK)
 	s.post(tokenEndpoint, anonymous, bearerForm(jag(nil))).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, "")
 	s.post(tokenEndpoint, anonymous, bearerForm(jag(object{"client_id": public}), "client_id", public)).mustRefuse(t, http.StatusBadRequest, grants.InvalidGrant, "")

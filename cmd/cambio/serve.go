@@ -35,7 +35,6 @@ const (
 	drainTimeout      = 20 * time.Second
 	janitorInterval   = time.Minute
 	keyUsesInterval   = time.Minute
-	clockTolerance    = 25 * time.Hour // before what has expired is forgotten, by a clock that may be a day ahead
 )
 
 // program is a running server.
@@ -300,7 +299,7 @@ func (p *program) clean(ctx context.Context) error {
 	now := p.config.now()
 	purge := func(batch func(context.Context, time.Time) (int64, error)) error {
 		for ctx.Err() == nil {
-			if n, err := batch(ctx, now.Add(-clockTolerance)); err != nil || n == 0 {
+			if n, err := batch(ctx, now.Add(-handlers.ClockTolerance)); err != nil || n == 0 {
 				return err
 			}
 		}

@@ -82,7 +82,6 @@ func (d *directory) client(s *registry.Snapshot, c *registry.Client) *handlers.C
 			ID: c.ClientID, IntegratorID: c.IntegratorID, Public: c.Public(), Scopes: c.Scopes,
 			MaxLifetime: c.AccessTokenTTL, Generations: grants.Generations{Client: c.Generation},
 		},
-		Public:         c.Public(),
 		GrantTypes:     c.GrantTypes,
 		AllowedOrigins: c.AllowedOrigins,
 		Operator:       c.Owner == registry.OwnerOperator,

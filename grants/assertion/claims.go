@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/strictjson"
 )
 
 // Claims are what a subject token says, verified.
@@ -20,7 +21,21 @@ type Claims struct {
 	IssuedAt  time.Time
 	KeyID     string // kid of the token, for the record
 
-	members map[string]json.RawMessage
+	members strictjson.Members
+}
+
+// Text gives a claim that is a string.
+func (c *Claims) Text(name string) (value string, ok bool) { return c.members.Text(name) }
+
+// TextOrTexts gives a claim that is a string or an array of strings.
+func (c *Claims) TextOrTexts(name string) (values []string, ok bool) {
+	return c.members.TextOrTexts(name)
+}
+
+// Has tells whether a claim is there, and not null.
+func (c *Claims) Has(name string) bool {
+	raw, ok := c.members[name]
+	return ok && !isNull(raw)
 }
 
 // At gives the raw value of a claim: by name, or by JSON Pointer (RFC 6901)
@@ -136,10 +151,7 @@ func (t *Token) audience() ([]string, *grants.Refusal) {
 	if !ok || isNull(raw) {
 		return nil, missing("aud")
 	}
-	if one, ok := t.signed.Members.Text("aud"); ok {
-		return []string{one}, nil
-	}
-	audience, ok := t.signed.Members.Texts("aud")
+	audience, ok := t.signed.Members.TextOrTexts("aud")
 	if !ok {
 		return nil, invalid("aud", "a string or an array of strings")
 	}
@@ -161,19 +173,27 @@ func (t *Token) requiredString(claim string, limit int) (string, *grants.Refusal
 	return text, nil
 }
 
-// requiredTime reads a NumericDate (RFC 7519 §2): a JSON number, cut to whole
-// seconds. A string, null, zero or a date past the year 9999 is none.
 func (t *Token) requiredTime(claim string) (time.Time, *grants.Refusal) {
 	raw, ok := t.signed.Members[claim]
 	if !ok || isNull(raw) {
 		return time.Time{}, missing(claim)
 	}
+	at, ok := NumericDate(raw)
+	if !ok {
+		return time.Time{}, invalid(claim, "a number of seconds since 1970 (RFC 7519 section 2)")
+	}
+	return at, nil
+}
+
+// NumericDate reads RFC 7519 §2, a JSON number, cut to whole seconds. A string,
+// null, zero or a date past the year 9999 is none.
+func NumericDate(raw json.RawMessage) (at time.Time, ok bool) {
 	const yearTenThousand = 253402300800
 	seconds, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || !(seconds >= 1 && seconds < yearTenThousand) {
-		return time.Time{}, invalid(claim, "a number of seconds since 1970 (RFC 7519 section 2)")
+		return time.Time{}, false
 	}
-	return time.Unix(int64(seconds), 0), nil
+	return time.Unix(int64(seconds), 0), true
 }
 
 func (t *Token) has(claim string) bool {

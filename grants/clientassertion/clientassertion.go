@@ -2,11 +2,9 @@ package clientassertion
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -84,10 +82,7 @@ func (a *Assertion) readNames() *grants.Refusal {
 	if id == "" || len(id) > maxIDBytes {
 		return refuse("must have a jti of 1 to %d bytes, a new one each time", maxIDBytes)
 	}
-	audience, ok := members.Texts("aud")
-	if one, isText := members.Text("aud"); isText {
-		audience, ok = []string{one}, true
-	}
+	audience, ok := members.TextOrTexts("aud")
 	if !ok || len(audience) == 0 {
 		return refuse("must have an aud")
 	}
@@ -101,8 +96,7 @@ func (a *Assertion) readTimes() *grants.Refusal {
 		if !ok {
 			return time.Time{}, true
 		}
-		at, sound := numericDate(raw)
-		return at, sound
+		return assertion.NumericDate(raw)
 	}
 	expires, soundExp := read("exp")
 	issued, soundIat := read("iat")
@@ -115,16 +109,6 @@ func (a *Assertion) readTimes() *grants.Refusal {
 		a.starts = notBefore
 	}
 	return nil
-}
-
-// numericDate reads RFC 7519 §2, cut to whole seconds.
-func numericDate(raw json.RawMessage) (time.Time, bool) {
-	const yearTenThousand = 253402300800
-	seconds, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil || !(seconds >= 1 && seconds < yearTenThousand) {
-		return time.Time{}, false
-	}
-	return time.Unix(int64(seconds), 0), true
 }
 
 // Keys are those a client registered.

@@ -37,6 +37,15 @@ func (m Members) Texts(name string) (values []string, ok bool) {
 	return values, true
 }
 
+// TextOrTexts gives the value of a member that is a string or an array of
+// strings, as aud may be (RFC 7519 §4.1.3).
+func (m Members) TextOrTexts(name string) (values []string, ok bool) {
+	if one, ok := m.Text(name); ok {
+		return []string{one}, true
+	}
+	return m.Texts(name)
+}
+
 // unquote gives the value of a string that was checked.
 func unquote(raw []byte) (value string) {
 	if bytes.IndexByte(raw, '\\') < 0 {

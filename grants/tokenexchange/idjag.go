@@ -1,7 +1,6 @@
 package tokenexchange
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -14,28 +13,28 @@ import (
 // for this server alone and for one client, which has authenticated; it is used
 // once; and what it says of scope and resource limits what comes of it.
 func (x *Exchanger) identityAssertion(token *assertion.Token, claims *assertion.Claims, policy *Policy, r *Request, audience []string) (*Policy, *grants.Refusal) {
-	named, _ := stringsOf(claims.At("client_id"))
+	named, _ := claims.Text("client_id")
 	switch {
 	case r.Client == nil || r.Client.Public:
 		return nil, grants.RefuseToken(grants.ClaimInvalid, "an identity assertion is for the client it names, which has to authenticate", "a client with credentials", "none")
-	case len(named) != 1 || named[0] != r.Client.ID:
-		return nil, grants.RefuseToken(grants.ClaimInvalid, "the identity assertion was made for another client", "client_id "+r.Client.ID, "client_id "+grants.Shown(strings.Join(named, " ")))
+	case named != r.Client.ID:
+		return nil, grants.RefuseToken(grants.ClaimInvalid, "the identity assertion was made for another client", "client_id "+r.Client.ID, "client_id "+grants.Shown(named))
 	case !slices.Equal(token.Audience, []string{x.Issuer}):
 		return nil, grants.RefuseToken(grants.AudienceMismatch, "an identity assertion is for one authorization server", "aud "+x.Issuer, "aud "+grants.Shown(strings.Join(token.Audience, " ")))
 	case claims.ID == "":
 		return nil, grants.RefuseToken(grants.ClaimMissing, "the identity assertion has no jti", "claim jti", "none")
 	}
-	resources, ok := stringsOf(claims.At("resource"))
-	if !ok || resources != nil && slices.ContainsFunc(audience, func(aud string) bool { return !slices.Contains(resources, aud) }) {
+	resources, ok := claims.TextOrTexts("resource")
+	if claims.Has("resource") && !ok || ok && slices.ContainsFunc(audience, func(aud string) bool { return !slices.Contains(resources, aud) }) {
 		return nil, grants.Refuse(grants.InvalidTarget, "the identity assertion is for another resource than the token would be")
 	}
-	var scope *string
-	if raw := claims.At("scope"); len(raw) > 0 && json.Unmarshal(raw, &scope) != nil {
+	scope, limits := claims.Text("scope")
+	if claims.Has("scope") && !limits {
 		return nil, grants.RefuseToken(grants.ClaimInvalid, "the claim scope of the identity assertion is not usable", "a string", "something else")
 	}
-	if scope != nil {
+	if limits {
 		limited := *r.Client
-		limited.Scopes = narrower(limited.Scopes, strings.Fields(*scope))
+		limited.Scopes = narrower(limited.Scopes, strings.Fields(scope))
 		r.Client = &limited
 	}
 	once := *policy
@@ -49,29 +48,4 @@ func narrower(allowed, scopes []string) []string {
 		return append([]string{}, scopes...)
 	}
 	return slices.DeleteFunc(slices.Clone(allowed), func(s string) bool { return !slices.Contains(scopes, s) })
-}
-
-// stringsOf reads a claim that is a string or an array of strings; nil when it
-// is absent. ok is false for anything else.
-func stringsOf(claim json.RawMessage) (values []string, ok bool) {
-	if len(claim) == 0 || string(claim) == "null" {
-		return nil, true
-	}
-	var one string
-	if json.Unmarshal(claim, &one) == nil {
-		return []string{one}, true
-	}
-	var entries []any // not []string: encoding/json reads null as ""
-	if json.Unmarshal(claim, &entries) != nil {
-		return nil, false
-	}
-	values = []string{}
-	for _, entry := range entries {
-		text, isText := entry.(string)
-		if !isText {
-			return nil, false
-		}
-		values = append(values, text)
-	}
-	return values, true
 }
