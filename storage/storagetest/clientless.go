@@ -11,28 +11,47 @@ import (
 	"github.com/cambio-oauth/cambio/storage"
 )
 
-// testClientless: an issuer and an audience belong to one integrator, or a
-// token without a client could be anybody's.
-func testClientless(t *testing.T, s *storage.Store) {
-	fallback := registry.KeyURLTerms{Audiences: []string{"https://server.example", "urn:server"}, SharedIssuer: true}
-	const issuer, audience = "https://idp.example/", "https://auth.example"
-	opened := func(i *registry.Integrator, audiences ...string) *registry.KeyURL {
-		k := newKeyURL(i.ID)
-		k.Issuer, k.Audiences, k.Clientless = issuer, audiences, true
-		return k
+// clientlessTerms are those of a server with two names.
+func clientlessTerms() registry.KeyURLTerms {
+	return registry.KeyURLTerms{Audiences: []string{"https://server.example", "urn:server"}, SharedIssuer: true}
+}
+
+// opened makes a key URL of one issuer that takes exchanges without a client.
+func opened(i *registry.Integrator, audiences ...string) *registry.KeyURL {
+	k := newKeyURL(i.ID)
+	k.Issuer, k.Audiences, k.Clientless = "https://idp.example/", audiences, true
+	return k
+}
+
+const contestedAudience = "https://auth.example"
+
+// scene: a first key URL of one integrator has issuer and audience reserved;
+// then something happens; then another integrator wants them.
+type scene struct {
+	context.Context
+	first *registry.KeyURL
+	owner *registry.Integrator
+}
+
+type clientlessRule struct {
+	name    string
+	happens func(c scene) error
+	taken   bool
+}
+
+func clientlessRules(s *storage.Store) []clientlessRule {
+	fallback := clientlessTerms()
+	succeed := func(status registry.Status) func(c scene) error {
+		return func(c scene) error {
+			sibling := opened(c.owner, contestedAudience)
+			sibling.Status = status
+			if err := s.CreateKeyURL(c, sibling, fallback); err != nil {
+				return err
+			}
+			return s.DeleteKeyURL(c, c.owner.ID, c.first.ID, fallback)
+		}
 	}
-	// Each rule has issuer and audience reserved by a first key URL of one
-	// integrator; then something happens; then another integrator wants it.
-	type scene struct {
-		context.Context
-		first *registry.KeyURL
-		owner *registry.Integrator
-	}
-	for _, rule := range []struct {
-		name    string
-		happens func(c scene) error
-		taken   bool
-	}{
+	return []clientlessRule{
 		{"it is taken", func(scene) error { return nil }, true},
 		{"deleting the key URL frees it", func(c scene) error { return s.DeleteKeyURL(c, c.owner.ID, c.first.ID, fallback) }, false},
 		{"disabling the key URL keeps it", func(c scene) error {
@@ -52,7 +71,7 @@ func testClientless(t *testing.T, s *storage.Store) {
 			return s.UpdateKeyURL(c, c.first, fallback)
 		}, false},
 		{"one audience more keeps it", func(c scene) error {
-			c.first.Audiences = []string{"urn:other", audience}
+			c.first.Audiences = []string{"urn:other", contestedAudience}
 			return s.UpdateKeyURL(c, c.first, fallback)
 		}, true},
 		{"deleting the integrator frees it", func(c scene) error { return s.DeleteIntegrator(c, c.owner.ID) }, false},
@@ -60,20 +79,8 @@ func testClientless(t *testing.T, s *storage.Store) {
 			c.owner.Status = registry.Disabled
 			return s.UpdateIntegrator(c, c.owner)
 		}, true},
-		{"a sibling keeps it", func(c scene) error {
-			if err := s.CreateKeyURL(c, opened(c.owner, audience), fallback); err != nil {
-				return err
-			}
-			return s.DeleteKeyURL(c, c.owner.ID, c.first.ID, fallback)
-		}, true},
-		{"a disabled sibling keeps it, too", func(c scene) error {
-			sibling := opened(c.owner, audience)
-			sibling.Status = registry.Disabled
-			if err := s.CreateKeyURL(c, sibling, fallback); err != nil {
-				return err
-			}
-			return s.DeleteKeyURL(c, c.owner.ID, c.first.ID, fallback)
-		}, true},
+		{"a sibling keeps it", succeed(registry.Active), true},
+		{"a disabled sibling keeps it, too", succeed(registry.Disabled), true},
 		{"enabling again takes it again", func(c scene) error {
 			c.first.Status = registry.Disabled
 			if err := s.UpdateKeyURL(c, c.first, fallback); err != nil {
@@ -90,13 +97,20 @@ func testClientless(t *testing.T, s *storage.Store) {
 			}
 			return nil
 		}, true},
-	} {
+	}
+}
+
+// testClientless: an issuer and an audience belong to one integrator, or a
+// token without a client could be anybody's.
+func testClientless(t *testing.T, s *storage.Store) {
+	fallback := clientlessTerms()
+	for _, rule := range clientlessRules(s) {
 		t.Run(rule.name, func(t *testing.T) {
 			owner, other := storeIntegrator(t, s), storeIntegrator(t, s)
-			first := opened(owner, audience)
+			first := opened(owner, contestedAudience)
 			ok(t, s.CreateKeyURL(t.Context(), first, fallback))
 			ok(t, rule.happens(scene{t.Context(), first, owner}))
-			second := opened(other, "urn:more", audience)
+			second := opened(other, "urn:more", contestedAudience)
 			err := s.CreateKeyURL(t.Context(), second, fallback)
 			if !rule.taken {
 				ok(t, err)
@@ -114,33 +128,38 @@ func testClientless(t *testing.T, s *storage.Store) {
 			}
 		})
 	}
-	t.Run("without audiences of its own it has the server's", func(t *testing.T) {
-		ok(t, s.CreateKeyURL(t.Context(), opened(storeIntegrator(t, s)), fallback))
-		other := storeIntegrator(t, s)
-		for _, audience := range fallback.Audiences {
-			is(t, s.CreateKeyURL(t.Context(), opened(other, audience), fallback), registry.ErrConflict)
-		}
-		ok(t, s.CreateKeyURL(t.Context(), opened(other, "urn:elsewhere"), fallback))
-	})
-	t.Run("of many at once one gets it", func(t *testing.T) {
-		var got atomic.Int32
-		var all sync.WaitGroup
-		for range 8 {
-			k := opened(storeIntegrator(t, s), "urn:wanted by all")
-			all.Go(func() {
-				switch err := s.CreateKeyURL(t.Context(), k, fallback); {
-				case err == nil:
-					got.Add(1)
-				case !errors.Is(err, registry.ErrConflict):
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		if got.Load() != 1 {
-			t.Errorf("%d got it", got.Load())
-		}
-	})
+	t.Run("without audiences of its own it has the server's", func(t *testing.T) { testServersAudiences(t, s) })
+	t.Run("of many at once one gets it", func(t *testing.T) { testContest(t, s) })
+}
+
+func testServersAudiences(t *testing.T, s *storage.Store) {
+	fallback := clientlessTerms()
+	ok(t, s.CreateKeyURL(t.Context(), opened(storeIntegrator(t, s)), fallback))
+	other := storeIntegrator(t, s)
+	for _, audience := range fallback.Audiences {
+		is(t, s.CreateKeyURL(t.Context(), opened(other, audience), fallback), registry.ErrConflict)
+	}
+	ok(t, s.CreateKeyURL(t.Context(), opened(other, "urn:elsewhere"), fallback))
+}
+
+func testContest(t *testing.T, s *storage.Store) {
+	var got atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		k := opened(storeIntegrator(t, s), "urn:wanted by all")
+		all.Go(func() {
+			switch err := s.CreateKeyURL(t.Context(), k, clientlessTerms()); {
+			case err == nil:
+				got.Add(1)
+			case !errors.Is(err, registry.ErrConflict):
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got.Load() != 1 {
+		t.Errorf("%d got it", got.Load())
+	}
 }
 
 func testLinks(t *testing.T, s *storage.Store) {

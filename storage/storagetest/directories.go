@@ -9,26 +9,21 @@ import (
 	"github.com/cambio-oauth/cambio/storage"
 )
 
-func testDirectory(t *testing.T, s *storage.Store) {
-	directory, err := storage.NewDirectory(t.Context(), s)
-	ok(t, err)
-	refreshed := func(t *testing.T) *registry.Snapshot {
-		t.Helper()
-		ok(t, directory.Refresh(t.Context()))
-		snapshot, err := directory.Snapshot()
-		ok(t, err)
-		return snapshot
-	}
+// directoryStep is a change and how it is seen.
+type directoryStep struct {
+	name string
+	make func() error
+	seen func(*registry.Snapshot) bool
+}
+
+// directorySteps are changes of every kind, each on top of those before.
+func directorySteps(t *testing.T, s *storage.Store) []directoryStep {
 	i, h := storeIntegrator(t, s), storeLockHolder(t, s)
 	link := registry.Link{IntegratorID: i.ID, LockHolderID: h.ID}
 	k, c := newKeyURL(i.ID), newClient(i.ID)
 	k.Clientless = true
 	server, introspects := newResourceServer()
-	steps := []struct {
-		name string
-		make func() error
-		seen func(*registry.Snapshot) bool
-	}{
+	return []directoryStep{
 		{"a key URL", func() error { return s.CreateKeyURL(t.Context(), k, shared) },
 			func(v *registry.Snapshot) bool {
 				return len(v.KeyURLs(i.ID, k.Issuer)) == 1 && len(v.Clientless(k.Issuer)) == 1
@@ -64,7 +59,19 @@ func testDirectory(t *testing.T, s *storage.Store) {
 		{"a deleted integrator", func() error { return s.DeleteIntegrator(t.Context(), i.ID) },
 			func(v *registry.Snapshot) bool { return v.Integrator(i.ID) == nil && v.Client(c.ClientID) == nil }},
 	}
-	for _, step := range steps {
+}
+
+func testDirectory(t *testing.T, s *storage.Store) {
+	directory, err := storage.NewDirectory(t.Context(), s)
+	ok(t, err)
+	refreshed := func(t *testing.T) *registry.Snapshot {
+		t.Helper()
+		ok(t, directory.Refresh(t.Context()))
+		snapshot, err := directory.Snapshot()
+		ok(t, err)
+		return snapshot
+	}
+	for _, step := range directorySteps(t, s) {
 		before := refreshed(t)
 		if step.seen(before) {
 			t.Fatalf("%s was there before", step.name)
@@ -118,59 +125,14 @@ func testDirectory(t *testing.T, s *storage.Store) {
 func testDirectoryUnderLoad(t *testing.T, s *storage.Store) {
 	directory, err := storage.NewDirectory(t.Context(), s)
 	ok(t, err)
-	var mu sync.Mutex
-	var made []*registry.Client // oldest first, each of an integrator of its own
+	made := &madeClients{}
 	done := make(chan struct{})
 	var writers, readers sync.WaitGroup
 	for range 4 {
-		writers.Go(func() {
-			for round := range 15 {
-				i := newIntegrator()
-				if err := s.CreateIntegrator(t.Context(), i); err != nil {
-					t.Error(err)
-					return
-				}
-				c := newClient(i.ID)
-				if err := s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}); err != nil {
-					t.Error(err)
-					return
-				}
-				mu.Lock()
-				made = append(made, c)
-				mu.Unlock()
-				if round%3 == 0 {
-					if err := s.DeleteIntegrator(t.Context(), i.ID); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-		})
+		writers.Go(func() { made.write(t, s) })
 	}
 	for range 32 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				snapshot, err := directory.Confirmed(t.Context())
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				mu.Lock()
-				known := made
-				mu.Unlock()
-				for _, c := range known {
-					found := snapshot.Client(c.ClientID)
-					if found != nil && (snapshot.Integrator(c.IntegratorID) == nil || len(found.Secrets) != 1) {
-						t.Errorf("half of a change: client %+v, integrator %v", found, snapshot.Integrator(c.IntegratorID))
-						return
-					}
-				}
-			}
-		})
+		readers.Go(func() { made.read(t, directory, done) })
 	}
 	writers.Wait()
 	close(done)
@@ -179,12 +141,67 @@ func testDirectoryUnderLoad(t *testing.T, s *storage.Store) {
 	snapshot, err := directory.Snapshot()
 	ok(t, err)
 	left := 0
-	for _, c := range made {
+	for _, c := range made.clients {
 		if snapshot.Client(c.ClientID) != nil {
 			left++
 		}
 	}
 	if left != 4*10 {
 		t.Errorf("%d clients are left, want 40", left)
+	}
+}
+
+// madeClients are those that writers made, oldest first, each of an integrator
+// of its own.
+type madeClients struct {
+	mu      sync.Mutex
+	clients []*registry.Client
+}
+
+func (m *madeClients) write(t *testing.T, s *storage.Store) {
+	for round := range 15 {
+		i := newIntegrator()
+		if err := s.CreateIntegrator(t.Context(), i); err != nil {
+			t.Error(err)
+			return
+		}
+		c := newClient(i.ID)
+		if err := s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}); err != nil {
+			t.Error(err)
+			return
+		}
+		m.mu.Lock()
+		m.clients = append(m.clients, c)
+		m.mu.Unlock()
+		if round%3 == 0 {
+			if err := s.DeleteIntegrator(t.Context(), i.ID); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func (m *madeClients) read(t *testing.T, directory *storage.Directory, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		snapshot, err := directory.Confirmed(t.Context())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		m.mu.Lock()
+		known := m.clients
+		m.mu.Unlock()
+		for _, c := range known {
+			found := snapshot.Client(c.ClientID)
+			if found != nil && (snapshot.Integrator(c.IntegratorID) == nil || len(found.Secrets) != 1) {
+				t.Errorf("half of a change: client %+v, integrator %v", found, snapshot.Integrator(c.IntegratorID))
+				return
+			}
+		}
 	}
 }

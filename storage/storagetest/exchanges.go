@@ -50,104 +50,114 @@ func newLog(t *testing.T, s *storage.Store, mode storage.LogMode) *storage.Excha
 }
 
 func testExchangeLog(t *testing.T, s *storage.Store) {
-	t.Run("durable: what is recorded can be read at once, as it was", func(t *testing.T) {
-		log := newLog(t, s, storage.LogDurable)
-		defer log.Close()
-		id := unlike("integrator") // which need not exist
-		for _, want := range []registry.Exchange{granted(id), refused(id)} {
-			ok(t, log.Record(t.Context(), want, false))
-			got := recorded(t, s, id)[0]
-			if !uuid7.MatchString(got.ID) {
-				t.Errorf("id %q", got.ID)
-			}
-			want.ID = got.ID
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("got\n%+v, want\n%+v", got, want)
-			}
+	t.Run("durable: what is recorded can be read at once, as it was", func(t *testing.T) { testDurable(t, s) })
+	t.Run("durable: no success without a record", func(t *testing.T) { testNoSuccessWithoutRecord(t, s) })
+	t.Run("async: all is there after Close, in order", func(t *testing.T) { testAsync(t, s) })
+	t.Run("off: nothing", func(t *testing.T) { testOff(t, s) })
+	t.Run("pages go from the newest to the oldest and show one integrator", func(t *testing.T) { testPagesOfRecords(t, s) })
+}
+
+func testDurable(t *testing.T, s *storage.Store) {
+	log := newLog(t, s, storage.LogDurable)
+	defer log.Close()
+	id := unlike("integrator") // which need not exist
+	for _, want := range []registry.Exchange{granted(id), refused(id)} {
+		ok(t, log.Record(t.Context(), want, false))
+		got := recorded(t, s, id)[0]
+		if !uuid7.MatchString(got.ID) {
+			t.Errorf("id %q", got.ID)
 		}
-	})
-	t.Run("durable: no success without a record", func(t *testing.T) {
-		log := newLog(t, s, storage.LogDurable)
-		defer log.Close()
-		id := unlike("integrator")
-		gone, cancel := context.WithCancel(t.Context())
-		cancel()
-		for _, e := range []registry.Exchange{granted(id), refused(id)} {
-			if err := log.Record(gone, e, false); err == nil || domain(err) {
-				t.Errorf("got %v", err)
-			}
+		want.ID = got.ID
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got\n%+v, want\n%+v", got, want)
 		}
-		if got := recorded(t, s, id); len(got) != 0 {
-			t.Errorf("recorded %v", got)
+	}
+}
+
+func testNoSuccessWithoutRecord(t *testing.T, s *storage.Store) {
+	log := newLog(t, s, storage.LogDurable)
+	defer log.Close()
+	id := unlike("integrator")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, e := range []registry.Exchange{granted(id), refused(id)} {
+		if err := log.Record(gone, e, false); err == nil || domain(err) {
+			t.Errorf("got %v", err)
 		}
-	})
-	t.Run("async: all is there after Close, in order", func(t *testing.T) {
-		log := newLog(t, s, storage.LogAsync)
-		id := unlike("integrator")
-		var want []string
-		for range 1000 {
-			e := granted(id)
-			want = append(want, e.TokenID)
-			ok(t, log.Record(t.Context(), e, false))
-		}
-		log.Close()
-		slices.Reverse(want)
+	}
+	if got := recorded(t, s, id); len(got) != 0 {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+func testAsync(t *testing.T, s *storage.Store) {
+	log := newLog(t, s, storage.LogAsync)
+	id := unlike("integrator")
+	var want []string
+	for range 1000 {
+		e := granted(id)
+		want = append(want, e.TokenID)
+		ok(t, log.Record(t.Context(), e, false))
+	}
+	log.Close()
+	slices.Reverse(want)
+	var got []string
+	for _, e := range recorded(t, s, id) {
+		got = append(got, e.TokenID)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d records, want %d, newest first", len(got), len(want))
+	}
+}
+
+func testOff(t *testing.T, s *storage.Store) {
+	log := newLog(t, s, storage.LogOff)
+	id := unlike("integrator")
+	ok(t, log.Record(t.Context(), granted(id), false))
+	ok(t, log.Record(t.Context(), refused(id), false))
+	log.Close()
+	if got := recorded(t, s, id); len(got) != 0 {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+func testPagesOfRecords(t *testing.T, s *storage.Store) {
+	log := newLog(t, s, storage.LogDurable)
+	defer log.Close()
+	id := unlike("integrator")
+	var want []string
+	for range 5 {
+		e := granted(id)
+		want = append(want, e.TokenID)
+		ok(t, log.Record(t.Context(), e, false))
+		ok(t, log.Record(t.Context(), granted(unlike("another")), false))
+	}
+	slices.Reverse(want)
+	for limit := 1; limit <= 6; limit++ {
 		var got []string
-		for _, e := range recorded(t, s, id) {
-			got = append(got, e.TokenID)
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%d records, want %d, newest first", len(got), len(want))
-		}
-	})
-	t.Run("off: nothing", func(t *testing.T) {
-		log := newLog(t, s, storage.LogOff)
-		id := unlike("integrator")
-		ok(t, log.Record(t.Context(), granted(id), false))
-		ok(t, log.Record(t.Context(), refused(id), false))
-		log.Close()
-		if got := recorded(t, s, id); len(got) != 0 {
-			t.Errorf("recorded %v", got)
-		}
-	})
-	t.Run("pages go from the newest to the oldest and show one integrator", func(t *testing.T) {
-		log := newLog(t, s, storage.LogDurable)
-		defer log.Close()
-		id := unlike("integrator")
-		var want []string
-		for range 5 {
-			e := granted(id)
-			want = append(want, e.TokenID)
-			ok(t, log.Record(t.Context(), e, false))
-			ok(t, log.Record(t.Context(), granted(unlike("another")), false))
-		}
-		slices.Reverse(want)
-		for limit := 1; limit <= 6; limit++ {
-			var got []string
-			page := registry.Page{Limit: limit}
-			for range len(want) + 1 { // one page more than there can be
-				part, err := s.Exchanges(t.Context(), id, registry.ExchangeFilter{}, page)
-				ok(t, err)
-				if len(part) == 0 {
-					break
-				}
-				if len(part) > limit {
-					t.Fatalf("limit %d gives %d", limit, len(part))
-				}
-				for _, e := range part {
-					got, page.After = append(got, e.TokenID), e.ID
-				}
+		page := registry.Page{Limit: limit}
+		for range len(want) + 1 { // one page more than there can be
+			part, err := s.Exchanges(t.Context(), id, registry.ExchangeFilter{}, page)
+			ok(t, err)
+			if len(part) == 0 {
+				break
 			}
-			if fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Errorf("limit %d: got %v, want %v", limit, got, want)
+			if len(part) > limit {
+				t.Fatalf("limit %d gives %d", limit, len(part))
+			}
+			for _, e := range part {
+				got, page.After = append(got, e.TokenID), e.ID
 			}
 		}
-		for _, nobody := range []string{"", "nobody"} {
-			if got := recorded(t, s, nobody); len(got) != 0 {
-				t.Errorf("%q has %v", nobody, got)
-			}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("limit %d: got %v, want %v", limit, got, want)
 		}
-	})
+	}
+	for _, nobody := range []string{"", "nobody"} {
+		if got := recorded(t, s, nobody); len(got) != 0 {
+			t.Errorf("%q has %v", nobody, got)
+		}
+	}
 }
 
 // testExchangeQuota: strangers cannot fill the disk, nor keep anybody else's

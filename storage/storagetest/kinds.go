@@ -208,24 +208,7 @@ func testClients(t *testing.T, s *storage.Store) {
 	integratorID := storeIntegrator(t, s).ID
 	k := clients(s, integratorID)
 	testKind(t, k)
-	t.Run("no scope and an empty scope are two things", func(t *testing.T) {
-		for _, scopes := range [][]string{nil, {}, {"a"}, nil} {
-			created := newClient(integratorID)
-			created.Scopes = scopes
-			ok(t, s.CreateClient(t.Context(), created, registry.ClientTerms{AnyScope: true}))
-			updated := newClient(integratorID)
-			ok(t, s.CreateClient(t.Context(), updated, registry.ClientTerms{AnyScope: true}))
-			updated.Scopes = scopes
-			ok(t, s.UpdateClient(t.Context(), updated, registry.ClientTerms{AnyScope: true}))
-			for _, c := range []*registry.Client{created, updated, snapshotOf(t, s).Client(created.ClientID)} {
-				got, err := k.get(t.Context(), c)
-				ok(t, err)
-				if !reflect.DeepEqual(got.Scopes, scopes) {
-					t.Errorf("got %#v, want %#v", got.Scopes, scopes)
-				}
-			}
-		}
-	})
+	t.Run("no scope and an empty scope are two things", func(t *testing.T) { testScopes(t, s, integratorID) })
 	t.Run("a client without a name of its own is named by its id", func(t *testing.T) {
 		c := newClient(integratorID)
 		ok(t, s.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}))
@@ -266,4 +249,24 @@ func testClients(t *testing.T, s *storage.Store) {
 			t.Errorf("got %v, want %v", got, c.Secrets)
 		}
 	})
+}
+
+func testScopes(t *testing.T, s *storage.Store, integratorID string) {
+	k := clients(s, integratorID)
+	for _, scopes := range [][]string{nil, {}, {"a"}, nil} {
+		created := newClient(integratorID)
+		created.Scopes = scopes
+		ok(t, s.CreateClient(t.Context(), created, registry.ClientTerms{AnyScope: true}))
+		updated := newClient(integratorID)
+		ok(t, s.CreateClient(t.Context(), updated, registry.ClientTerms{AnyScope: true}))
+		updated.Scopes = scopes
+		ok(t, s.UpdateClient(t.Context(), updated, registry.ClientTerms{AnyScope: true}))
+		for _, c := range []*registry.Client{created, updated, snapshotOf(t, s).Client(created.ClientID)} {
+			got, err := k.get(t.Context(), c)
+			ok(t, err)
+			if !reflect.DeepEqual(got.Scopes, scopes) {
+				t.Errorf("got %#v, want %#v", got.Scopes, scopes)
+			}
+		}
+	}
 }

@@ -52,39 +52,43 @@ func rules() map[string]func(*testing.T, *storage.Store) {
 
 var uuid7 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
+// stored makes an object and stores it.
+func (k kind[T]) stored(t *testing.T) *T {
+	t.Helper()
+	value := k.fresh()
+	ok(t, k.create(t.Context(), value))
+	return value
+}
+
+// same requires that the store has this object as it is.
+func (k kind[T]) same(t *testing.T, want *T) {
+	t.Helper()
+	shown := *want
+	if k.shown != nil {
+		shown = k.shown(shown)
+	}
+	got, err := k.get(t.Context(), want)
+	ok(t, err)
+	if !reflect.DeepEqual(*got, shown) {
+		t.Fatalf("the store has\n%+v, want\n%+v", *got, shown)
+	}
+	list, err := k.list(t.Context(), registry.Page{Limit: registry.MaxPage})
+	ok(t, err)
+	for _, listed := range list {
+		if k.object(&listed).ID == k.object(want).ID && reflect.DeepEqual(listed, shown) {
+			return
+		}
+	}
+	t.Fatalf("the list has no\n%+v", shown)
+}
+
 // testKind is what holds for objects of every kind.
 func testKind[T any](t *testing.T, k kind[T]) {
-	stored := func(t *testing.T) *T {
-		t.Helper()
-		value := k.fresh()
-		ok(t, k.create(t.Context(), value))
-		return value
-	}
-	same := func(t *testing.T, want *T) {
-		t.Helper()
-		shown := *want
-		if k.shown != nil {
-			shown = k.shown(shown)
-		}
-		got, err := k.get(t.Context(), want)
-		ok(t, err)
-		if !reflect.DeepEqual(*got, shown) {
-			t.Fatalf("the store has\n%+v, want\n%+v", *got, shown)
-		}
-		list, err := k.list(t.Context(), registry.Page{Limit: registry.MaxPage})
-		ok(t, err)
-		for _, listed := range list {
-			if k.object(&listed).ID == k.object(want).ID && reflect.DeepEqual(listed, shown) {
-				return
-			}
-		}
-		t.Fatalf("the list has no\n%+v", shown)
-	}
-	t.Run("what is created is what is read", func(t *testing.T) { same(t, stored(t)) })
+	t.Run("what is created is what is read", func(t *testing.T) { k.same(t, k.stored(t)) })
 	t.Run("ids are UUIDv7 in the order of creation", func(t *testing.T) {
 		previous := ""
 		for range 20 {
-			id := k.object(stored(t)).ID
+			id := k.object(k.stored(t)).ID
 			if !uuid7.MatchString(id) || id <= previous {
 				t.Fatalf("%q after %q", id, previous)
 			}
@@ -93,7 +97,7 @@ func testKind[T any](t *testing.T, k kind[T]) {
 	})
 	t.Run("times are now, UTC and of microseconds", func(t *testing.T) {
 		before := time.Now().Truncate(time.Microsecond)
-		o := *k.object(stored(t))
+		o := *k.object(k.stored(t))
 		if o.CreatedAt != o.UpdatedAt || o.CreatedAt.Location() != time.UTC || o.CreatedAt != o.CreatedAt.Truncate(time.Microsecond) {
 			t.Errorf("created %v, updated %v", o.CreatedAt, o.UpdatedAt)
 		}
@@ -102,54 +106,58 @@ func testKind[T any](t *testing.T, k kind[T]) {
 		}
 	})
 	t.Run("every change raises the revision", func(t *testing.T) {
-		value := stored(t)
+		value := k.stored(t)
 		created := *k.object(value)
 		for revision := int64(1); revision < 4; revision++ {
 			o := k.object(value)
 			if o.Revision != revision || o.ID != created.ID || o.CreatedAt != created.CreatedAt || o.UpdatedAt.Before(created.UpdatedAt) {
 				t.Fatalf("revision %d: %+v", revision, *o)
 			}
-			same(t, value)
+			k.same(t, value)
 			k.change(value)
 			ok(t, k.update(t.Context(), value))
 		}
 	})
 	t.Run("a change of what was changed meanwhile is stale and changes nothing", func(t *testing.T) {
-		value := stored(t)
+		value := k.stored(t)
 		late := *value
 		k.change(value)
 		ok(t, k.update(t.Context(), value))
 		k.change(&late)
 		is(t, k.update(t.Context(), &late), registry.ErrStale)
-		same(t, value)
+		k.same(t, value)
 		k.object(&late).Revision = 99
 		is(t, k.update(t.Context(), &late), registry.ErrStale)
-		same(t, value)
+		k.same(t, value)
 	})
-	t.Run("what was deleted is not found", func(t *testing.T) {
-		value := stored(t)
-		ok(t, k.remove(t.Context(), value))
-		_, err := k.get(t.Context(), value)
-		is(t, err, registry.ErrNotFound)
-		is(t, k.update(t.Context(), value), registry.ErrNotFound)
-		is(t, k.remove(t.Context(), value), registry.ErrNotFound)
-	})
-	t.Run("what never was is not found, and nothing else is meant", func(t *testing.T) {
-		bystander := stored(t)
-		var nothing T // all ids empty
-		_, err := k.get(t.Context(), &nothing)
-		is(t, err, registry.ErrNotFound)
-		is(t, k.update(t.Context(), &nothing), registry.ErrNotFound)
-		is(t, k.remove(t.Context(), &nothing), registry.ErrNotFound)
-		same(t, bystander)
-	})
+	t.Run("what was deleted is not found", func(t *testing.T) { testDeleted(t, k) })
+	t.Run("what never was is not found, and nothing else is meant", func(t *testing.T) { testNothing(t, k) })
 	if k.clash != nil {
-		t.Run("two that clash cannot both be", func(t *testing.T) { testClash(t, k, stored, same) })
+		t.Run("two that clash cannot both be", func(t *testing.T) { testClash(t, k) })
 	}
 }
 
-func testClash[T any](t *testing.T, k kind[T], stored func(*testing.T) *T, same func(*testing.T, *T)) {
-	first, second := stored(t), stored(t)
+func testDeleted[T any](t *testing.T, k kind[T]) {
+	value := k.stored(t)
+	ok(t, k.remove(t.Context(), value))
+	_, err := k.get(t.Context(), value)
+	is(t, err, registry.ErrNotFound)
+	is(t, k.update(t.Context(), value), registry.ErrNotFound)
+	is(t, k.remove(t.Context(), value), registry.ErrNotFound)
+}
+
+func testNothing[T any](t *testing.T, k kind[T]) {
+	bystander := k.stored(t)
+	var nothing T // all ids empty
+	_, err := k.get(t.Context(), &nothing)
+	is(t, err, registry.ErrNotFound)
+	is(t, k.update(t.Context(), &nothing), registry.ErrNotFound)
+	is(t, k.remove(t.Context(), &nothing), registry.ErrNotFound)
+	k.same(t, bystander)
+}
+
+func testClash[T any](t *testing.T, k kind[T]) {
+	first, second := k.stored(t), k.stored(t)
 	before := *second
 	all, err := k.list(t.Context(), registry.Page{Limit: registry.MaxPage})
 	ok(t, err)
@@ -161,8 +169,8 @@ func testClash[T any](t *testing.T, k kind[T], stored func(*testing.T) *T, same 
 	if *k.object(second) != *k.object(&before) {
 		t.Errorf("a change that failed left %+v in place of %+v", *k.object(second), *k.object(&before))
 	}
-	same(t, first)
-	same(t, &before)
+	k.same(t, first)
+	k.same(t, &before)
 	if now, err := k.list(t.Context(), registry.Page{Limit: registry.MaxPage}); err != nil || len(now) != len(all) {
 		t.Errorf("%d objects, want %d (%v)", len(now), len(all), err)
 	}

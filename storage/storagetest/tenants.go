@@ -138,24 +138,28 @@ func testCascade(t *testing.T, s *storage.Store) {
 		k.Issuer, k.Clientless = have[gone].keyURL.Issuer, true
 		ok(t, s.CreateKeyURL(t.Context(), k, shared))
 	})
-	t.Run("a lock holder takes its links along", func(t *testing.T) {
-		ok(t, s.DeleteLockHolder(t.Context(), holder.ID))
-		if snapshotOf(t, s).Manages(stays.ID, holder.ID) {
-			t.Error("the link is still there")
-		}
-		_, err := s.Integrator(t.Context(), stays.ID)
-		ok(t, err)
-	})
-	t.Run("a resource server takes its client along", func(t *testing.T) {
-		server, client := newResourceServer()
-		ok(t, s.CreateResourceServer(t.Context(), server, client))
-		ok(t, s.DeleteResourceServer(t.Context(), server.ID))
-		if snapshotOf(t, s).Client(client.ClientID) != nil {
-			t.Error("its client can still introspect")
-		}
-		state, err := s.TokenState(t.Context(), storage.TokenQuery{ClientID: client.ClientID})
-		if want := (grants.Generations{Client: -1}); err != nil || state.Generations != want {
-			t.Errorf("got %v, %v", state, err)
-		}
-	})
+	t.Run("a lock holder takes its links along", func(t *testing.T) { testLinksGo(t, s, holder.ID, stays.ID) })
+	t.Run("a resource server takes its client along", func(t *testing.T) { testIntrospectorGoes(t, s) })
+}
+
+func testIntrospectorGoes(t *testing.T, s *storage.Store) {
+	server, client := newResourceServer()
+	ok(t, s.CreateResourceServer(t.Context(), server, client))
+	ok(t, s.DeleteResourceServer(t.Context(), server.ID))
+	if snapshotOf(t, s).Client(client.ClientID) != nil {
+		t.Error("its client can still introspect")
+	}
+	state, err := s.TokenState(t.Context(), storage.TokenQuery{ClientID: client.ClientID})
+	if want := (grants.Generations{Client: -1}); err != nil || state.Generations != want {
+		t.Errorf("got %v, %v", state, err)
+	}
+}
+
+func testLinksGo(t *testing.T, s *storage.Store, holderID, integratorID string) {
+	ok(t, s.DeleteLockHolder(t.Context(), holderID))
+	if snapshotOf(t, s).Manages(integratorID, holderID) {
+		t.Error("the link is still there")
+	}
+	_, err := s.Integrator(t.Context(), integratorID)
+	ok(t, err)
 }

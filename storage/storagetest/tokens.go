@@ -33,54 +33,62 @@ func testRevocation(t *testing.T, s *storage.Store) {
 	}
 }
 
-// testGenerations: what TokenState says of integrators and clients.
-func testGenerations(t *testing.T, s *storage.Store) {
-	type scene struct {
-		i *registry.Integrator
-		c *registry.Client
-	}
-	integrator := func(status registry.Status) func(*testing.T, scene) {
-		return func(t *testing.T, at scene) {
+// owned is an integrator and a client of it.
+type owned struct {
+	i *registry.Integrator
+	c *registry.Client
+}
+
+type generationsRule struct {
+	name  string
+	steps []func(*testing.T, owned)
+	want  grants.Generations
+}
+
+func generationsRules(s *storage.Store) []generationsRule {
+	integrator := func(status registry.Status) func(*testing.T, owned) {
+		return func(t *testing.T, at owned) {
 			at.i.Status = status
 			ok(t, s.UpdateIntegrator(t.Context(), at.i))
 		}
 	}
-	client := func(status registry.Status) func(*testing.T, scene) {
-		return func(t *testing.T, at scene) {
+	client := func(status registry.Status) func(*testing.T, owned) {
+		return func(t *testing.T, at owned) {
 			at.c.Status = status
 			ok(t, s.UpdateClient(t.Context(), at.c, registry.ClientTerms{AnyScope: true}))
 		}
 	}
-	revokeAll := func(t *testing.T, at scene) { ok(t, s.RevokeIntegratorTokens(t.Context(), at.i.ID)) }
-	rename := func(t *testing.T, at scene) {
+	revokeAll := func(t *testing.T, at owned) { ok(t, s.RevokeIntegratorTokens(t.Context(), at.i.ID)) }
+	rename := func(t *testing.T, at owned) {
 		at.i.Name, at.c.Name = unlike("renamed"), unlike("renamed")
 		ok(t, s.UpdateIntegrator(t.Context(), at.i))
 		ok(t, s.UpdateClient(t.Context(), at.c, registry.ClientTerms{AnyScope: true}))
 	}
-	for _, rule := range []struct {
-		name  string
-		steps []func(*testing.T, scene)
-		want  grants.Generations
-	}{
+	return []generationsRule{
 		{"both begin with 1", nil, grants.Generations{Integrator: 1, Client: 1}},
-		{"a change of name raises nothing", []func(*testing.T, scene){rename, rename}, grants.Generations{Integrator: 1, Client: 1}},
-		{"revoking all tokens raises the integrator's", []func(*testing.T, scene){revokeAll, revokeAll}, grants.Generations{Integrator: 3, Client: 1}},
-		{"a change that was read before does not lower it", []func(*testing.T, scene){revokeAll, rename}, grants.Generations{Integrator: 2, Client: 1}},
-		{"a disabled integrator has none", []func(*testing.T, scene){integrator(registry.Disabled)}, grants.Generations{Integrator: -1, Client: 1}},
-		{"enabling an integrator does not restore it", []func(*testing.T, scene){integrator(registry.Disabled), integrator(registry.Active)}, grants.Generations{Integrator: 2, Client: 1}},
-		{"disabling twice raises once", []func(*testing.T, scene){integrator(registry.Disabled), integrator(registry.Disabled), rename, integrator(registry.Active)}, grants.Generations{Integrator: 2, Client: 1}},
-		{"revoking all while disabled counts", []func(*testing.T, scene){integrator(registry.Disabled), revokeAll, integrator(registry.Active)}, grants.Generations{Integrator: 3, Client: 1}},
-		{"a disabled client has none", []func(*testing.T, scene){client(registry.Disabled)}, grants.Generations{Integrator: 1, Client: -1}},
-		{"enabling a client does not restore it", []func(*testing.T, scene){client(registry.Disabled), client(registry.Active)}, grants.Generations{Integrator: 1, Client: 2}},
-		{"a deleted client has none", []func(*testing.T, scene){func(t *testing.T, at scene) {
+		{"a change of name raises nothing", []func(*testing.T, owned){rename, rename}, grants.Generations{Integrator: 1, Client: 1}},
+		{"revoking all tokens raises the integrator's", []func(*testing.T, owned){revokeAll, revokeAll}, grants.Generations{Integrator: 3, Client: 1}},
+		{"a change that was read before does not lower it", []func(*testing.T, owned){revokeAll, rename}, grants.Generations{Integrator: 2, Client: 1}},
+		{"a disabled integrator has none", []func(*testing.T, owned){integrator(registry.Disabled)}, grants.Generations{Integrator: -1, Client: 1}},
+		{"enabling an integrator does not restore it", []func(*testing.T, owned){integrator(registry.Disabled), integrator(registry.Active)}, grants.Generations{Integrator: 2, Client: 1}},
+		{"disabling twice raises once", []func(*testing.T, owned){integrator(registry.Disabled), integrator(registry.Disabled), rename, integrator(registry.Active)}, grants.Generations{Integrator: 2, Client: 1}},
+		{"revoking all while disabled counts", []func(*testing.T, owned){integrator(registry.Disabled), revokeAll, integrator(registry.Active)}, grants.Generations{Integrator: 3, Client: 1}},
+		{"a disabled client has none", []func(*testing.T, owned){client(registry.Disabled)}, grants.Generations{Integrator: 1, Client: -1}},
+		{"enabling a client does not restore it", []func(*testing.T, owned){client(registry.Disabled), client(registry.Active)}, grants.Generations{Integrator: 1, Client: 2}},
+		{"a deleted client has none", []func(*testing.T, owned){func(t *testing.T, at owned) {
 			ok(t, s.DeleteClient(t.Context(), at.i.ID, at.c.ClientID))
 		}}, grants.Generations{Integrator: 1, Client: -1}},
-		{"a deleted integrator takes its clients along", []func(*testing.T, scene){func(t *testing.T, at scene) {
+		{"a deleted integrator takes its clients along", []func(*testing.T, owned){func(t *testing.T, at owned) {
 			ok(t, s.DeleteIntegrator(t.Context(), at.i.ID))
 		}}, grants.Generations{Integrator: -1, Client: -1}},
-	} {
+	}
+}
+
+// testGenerations: what TokenState says of integrators and clients.
+func testGenerations(t *testing.T, s *storage.Store) {
+	for _, rule := range generationsRules(s) {
 		t.Run(rule.name, func(t *testing.T) {
-			at := scene{i: storeIntegrator(t, s)}
+			at := owned{i: storeIntegrator(t, s)}
 			at.c = newClient(at.i.ID)
 			ok(t, s.CreateClient(t.Context(), at.c, registry.ClientTerms{AnyScope: true}))
 			for _, step := range rule.steps {
