@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/cambio-oauth/cambio/grants"
-	"github.com/cambio-oauth/cambio/grants/strictjson"
+	"github.com/cambio-oauth/cambio/grants/jws"
 )
 
 // Claims are what a subject token says, verified.
@@ -21,20 +21,20 @@ type Claims struct {
 	IssuedAt  time.Time
 	KeyID     string // kid of the token, for the record
 
-	members strictjson.Members
+	signed *jws.Token
 }
 
 // Text gives a claim that is a string.
-func (c *Claims) Text(name string) (value string, ok bool) { return c.members.Text(name) }
+func (c *Claims) Text(name string) (value string, ok bool) { return c.signed.Members.Text(name) }
 
 // TextOrTexts gives a claim that is a string or an array of strings.
 func (c *Claims) TextOrTexts(name string) (values []string, ok bool) {
-	return c.members.TextOrTexts(name)
+	return c.signed.Members.TextOrTexts(name)
 }
 
 // Has tells whether a claim is there, and not null.
 func (c *Claims) Has(name string) bool {
-	raw, ok := c.members[name]
+	raw, ok := c.signed.Members[name]
 	return ok && !isNull(raw)
 }
 
@@ -42,11 +42,11 @@ func (c *Claims) Has(name string) bool {
 // when the path begins with a slash. A claim that is not there is nil.
 func (c *Claims) At(path string) json.RawMessage {
 	if !strings.HasPrefix(path, "/") {
-		return c.members[path]
+		return c.signed.Members[path]
 	}
 	unescape := strings.NewReplacer("~1", "/", "~0", "~")
 	first, rest, more := strings.Cut(path[1:], "/")
-	value := c.members[unescape.Replace(first)]
+	value := c.signed.Members[unescape.Replace(first)]
 	for more && value != nil {
 		var step string
 		step, rest, more = strings.Cut(rest, "/")
@@ -75,7 +75,7 @@ func (t *Token) checkClaims(policy *Policy, now time.Time) (*Claims, *grants.Ref
 	if t.Issuer != policy.Issuer {
 		return nil, grants.RefuseToken(grants.IssuerUnknown, "iss is not the registered issuer", policy.Issuer, grants.Shown(t.Issuer))
 	}
-	claims := &Claims{Issuer: t.Issuer, KeyID: t.KeyID(), members: t.signed.Members}
+	claims := &Claims{Issuer: t.Issuer, KeyID: t.KeyID(), signed: t.signed}
 	if !slices.ContainsFunc(t.Audience, func(aud string) bool { return slices.Contains(policy.Audiences, aud) }) {
 		return nil, grants.RefuseToken(grants.AudienceMismatch, "the subject token was not issued for this server",
 			"aud with one of: "+strings.Join(policy.Audiences, " "), "aud: "+grants.Shown(strings.Join(t.Audience, " ")))
