@@ -73,7 +73,7 @@ func merge[I any](members map[string]json.RawMessage, current, defaults I) (merg
 		case known && string(value) == "null":
 			values[name] = fallback[name]
 		case known:
-			values[name] = value
+			values[name] = mergePatch(values[name], value)
 		case slices.Contains(readOnly(), name):
 			faults.Add(false, pointer, "read_only", "this member is set by the server")
 		default:
@@ -89,6 +89,29 @@ func merge[I any](members map[string]json.RawMessage, current, defaults I) (merg
 	}
 	slices.SortFunc(faults, func(a, b registry.FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return merged, faults.Err()
+}
+
+// mergePatch is RFC 7396 §2, below the first level.
+func mergePatch(target, patch json.RawMessage) json.RawMessage {
+	var members, changes map[string]json.RawMessage
+	if json.Unmarshal(patch, &changes) != nil || changes == nil {
+		return patch
+	}
+	if json.Unmarshal(target, &members) != nil || members == nil {
+		members = map[string]json.RawMessage{}
+	}
+	for name, value := range changes {
+		if string(value) == "null" {
+			delete(members, name)
+			continue
+		}
+		members[name] = mergePatch(members[name], value)
+	}
+	merged, err := json.Marshal(members)
+	if err != nil {
+		return patch
+	}
+	return merged
 }
 
 func membersOf(value any) (map[string]json.RawMessage, error) {

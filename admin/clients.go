@@ -114,3 +114,9 @@ func applyClient(in clientInput, c *registry.Client) error {
 	}
 	return faults.Err()
 }
+
+// seconds gives a duration that no number can overflow into a valid one.
+func seconds(n int64) time.Duration {
+	const most = int64(registry.MaxMaxLifetime/time.Second) + 1
+	return time.Duration(min(max(n, -1), most)) * time.Second
+}

@@ -3,27 +3,28 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/cambio-oauth/cambio/registry"
 )
 
 type keyURLInput struct {
-	Issuer            string          `json:"issuer"`
-	URL               string          `json:"url"`
-	Format            string          `json:"format"`
-	Algorithms        []string        `json:"algorithms"`
-	Audiences         []string        `json:"audiences"`
-	PermissionsClaims claimNames      `json:"permissions_claim"`
-	PermissionsFormat string          `json:"permissions_format"`
-	AllowIDToken      bool            `json:"allow_id_token"`
-	AllowIDJAG        bool            `json:"allow_id_jag"`
-	Clientless        bool            `json:"clientless"`
-	SingleUse         bool            `json:"single_use"`
-	MaxLifetime       int64           `json:"max_lifetime"` // seconds
-	Condition         json.RawMessage `json:"condition"`
-	Status            registry.Status `json:"status"`
+	Issuer string `json:"issuer"`
+	URL    string `json:"url"`
+	Format string `json:"format"`
+	registry.TokenRules
+	Clientless bool            `json:"clientless"`
+	SingleUse  bool            `json:"single_use"`
+	Mode       string          `json:"mode"`
+	Change     json.RawMessage `json:"change"`
+	Status     registry.Status `json:"status"`
 }
+
+// Modes of a key URL: its rules are in force, and in audit a change to them is
+// on trial beside them.
+const (
+	modeEnforce = "enforce"
+	modeAudit   = "audit"
+)
 
 type keyURLView struct {
 	objectView
@@ -75,22 +76,19 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 		id:   "key_url",
 		fresh: func(integratorID string) *healthyKeyURL {
 			return &healthyKeyURL{KeyURL: registry.KeyURL{
-				IntegratorID: integratorID, Format: registry.FormatAuto, Algorithms: []string{"RS256"}, Audiences: []string{},
-				PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray, MaxLifetime: registry.DefaultMaxLifetime, Status: registry.Active,
+				IntegratorID: integratorID, Format: registry.FormatAuto, Status: registry.Active,
+				TokenRules: registry.TokenRules{
+					Algorithms: []string{"RS256"}, AudienceClaims: []string{"aud"},
+					PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray,
+					MaxLifetime: registry.Seconds(registry.DefaultMaxLifetime),
+				},
 			}}
 		},
 		input: keyURLMembers,
 		apply: func(in keyURLInput, k *healthyKeyURL) error {
-			k.Issuer, k.URL, k.Format = in.Issuer, in.URL, in.Format
-			k.PermissionsClaims, k.PermissionsFormat = in.PermissionsClaims, in.PermissionsFormat
-			k.Algorithms, k.Audiences = in.Algorithms, in.Audiences
-			k.AllowIDJAG = in.AllowIDJAG
-			k.AllowIDToken, k.Clientless, k.SingleUse, k.Status = in.AllowIDToken, in.Clientless, in.SingleUse, in.Status
-			k.MaxLifetime = seconds(in.MaxLifetime)
-			// A rule that is not enforced must not be accepted.
-			var faults registry.Invalid
-			faults.Add(string(in.Condition) == "null", "/condition", "not_supported", "conditions are not enforced by this version")
-			if err := faults.Err(); err != nil {
+			k.Issuer, k.URL, k.Format, k.TokenRules = in.Issuer, in.URL, in.Format, in.TokenRules
+			k.Clientless, k.SingleUse, k.Status = in.Clientless, in.SingleUse, in.Status
+			if err := applyMode(in, &k.KeyURL); err != nil {
 				return err
 			}
 			return a.service.checkKeyURL(&k.KeyURL)
@@ -109,11 +107,17 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 			if err := a.service.mayPointTo(caller, "", k.URL, "/url"); err != nil {
 				return nil, err
 			}
+			if err := a.service.mustBeBound(&k.KeyURL); err != nil {
+				return nil, err
+			}
 			err := a.service.changed(ctx, store.CreateKeyURL(ctx, &k.KeyURL, a.service.terms(caller)))
 			return a.viewKeyURL(k), err
 		},
 		update: func(ctx context.Context, caller Caller, was, k *healthyKeyURL) error {
 			if err := a.service.mayPointTo(caller, was.URL, k.URL, "/url"); err != nil {
+				return err
+			}
+			if err := a.service.mustBeBound(&k.KeyURL); err != nil {
 				return err
 			}
 			terms := a.service.terms(caller)
@@ -131,39 +135,43 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 
 func keyURLMembers(k *healthyKeyURL) keyURLInput {
 	in := keyURLInput{
-		Issuer: k.Issuer, URL: k.URL, Format: k.Format, Algorithms: k.Algorithms, Audiences: k.Audiences,
-		PermissionsClaims: k.PermissionsClaims, PermissionsFormat: k.PermissionsFormat, AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, Clientless: k.Clientless, SingleUse: k.SingleUse,
-		MaxLifetime: int64(k.MaxLifetime / time.Second), Condition: json.RawMessage("null"), Status: k.Status,
+		Issuer: k.Issuer, URL: k.URL, Format: k.Format, TokenRules: k.TokenRules, Clientless: k.Clientless, SingleUse: k.SingleUse,
+		Mode: modeEnforce, Change: json.RawMessage("null"), Status: k.Status,
+	}
+	if k.Audited != nil {
+		in.Mode, in.Change = modeAudit, json.RawMessage(k.Audited)
 	}
 	if in.Audiences == nil {
 		in.Audiences = []string{}
 	}
+	if in.RequiredClaims == nil {
+		in.RequiredClaims = []registry.RequiredClaim{}
+	}
 	return in
 }
 
-// claimNames is one name, or a list of them.
-type claimNames []string
-
-// MarshalJSON implements json.Marshaler.
-func (n claimNames) MarshalJSON() ([]byte, error) {
-	if len(n) == 1 {
-		return json.Marshal(n[0])
+// applyMode sets a change on trial, or ends a trial: by enforce the change comes
+// into force as it was audited, unless it is taken away by the same request.
+func applyMode(in keyURLInput, k *registry.KeyURL) error {
+	var faults registry.Invalid
+	change := registry.Change(in.Change)
+	if s := string(in.Change); s == "null" || s == "{}" {
+		change = nil
 	}
-	return json.Marshal([]string(n))
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (n *claimNames) UnmarshalJSON(data []byte) error {
-	var one string
-	if json.Unmarshal(data, &one) == nil {
-		*n = claimNames{one}
-		return nil
+	switch {
+	case in.Mode == modeAudit:
+		faults.Add(change != nil, "/change", "required", "want the rules to be tried, such as {\"condition\": \"claims.email_verified == true\"}; mode enforce ends a trial")
+		k.Audited = change
+	case in.Mode != modeEnforce:
+		faults.Add(false, "/mode", "invalid", "want enforce or audit")
+	case change == nil:
+		k.Audited = nil
+	case string(change) != string(k.Audited):
+		faults.Add(false, "/change", "invalid", "a change is tried first: set mode to audit; what then comes into force by mode enforce is what was tried")
+	default:
+		rules, err := change.Apply(k.TokenRules)
+		faults.Add(err == nil, "/change", "invalid", "the change does not fit the rules any more")
+		k.TokenRules, k.Audited = rules, nil
 	}
-	return json.Unmarshal(data, (*[]string)(n))
-}
-
-// seconds gives a duration that no number can overflow into a valid one.
-func seconds(n int64) time.Duration {
-	const most = int64(registry.MaxMaxLifetime/time.Second) + 1
-	return time.Duration(min(max(n, -1), most)) * time.Second
+	return faults.Err()
 }

@@ -24,6 +24,8 @@ type Config struct {
 	SubjectAudiences []string
 	// Keys are those of key URLs.
 	Keys Keys
+	// CheckCondition tells what is wrong with the condition of a key URL.
+	CheckCondition func(text string) error
 	// Pepper is the key of client secret hashes.
 	Pepper registry.Pepper
 	// CursorKey authenticates cursors.
@@ -43,6 +45,10 @@ type Keys interface {
 	// CheckPublicURL is CheckURL without the networks that the operator
 	// allows: they are for key URLs that an operator registers.
 	CheckPublicURL(url string) error
+	// SharedKeys tells whether the keys at a URL are known to sign the tokens of
+	// every tenant of a provider, and whether any of them may get a token for
+	// whatever audience it likes.
+	SharedKeys(url string) (shared, anyAudience bool)
 	// CheckKeys tells what is wrong with a JWKS that a client registers, in
 	// words that hold nothing of it.
 	CheckKeys(jwks []byte) error

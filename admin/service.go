@@ -62,6 +62,33 @@ func (s *service) checkKeyURL(k *registry.KeyURL) error {
 	if err := s.config.Keys.CheckURL(k.URL); err != nil {
 		faults.Add(false, "/url", "invalid", err.Error())
 	}
+	s.checkCondition(k.Condition, "/condition", &faults)
+	if changed, err := k.Audited.Apply(k.TokenRules); k.Audited != nil && err == nil {
+		s.checkCondition(changed.Condition, "/change/condition", &faults)
+	}
+	return faults.Err()
+}
+
+func (s *service) checkCondition(c registry.Condition, pointer string, faults *registry.Invalid) {
+	if c == "" {
+		return
+	}
+	if err := s.config.CheckCondition(string(c)); err != nil {
+		faults.Add(false, pointer, "invalid", err.Error())
+	}
+}
+
+// mustBeBound: where one set of keys signs the tokens of every tenant of a
+// provider, something else has to tell them apart (RFC 8725 §3.8, §3.9).
+func (s *service) mustBeBound(k *registry.KeyURL) error {
+	shared, anyAudience := s.config.Keys.SharedKeys(k.URL)
+	var faults registry.Invalid
+	if shared && k.Status == registry.Active && !k.Bound() {
+		faults.Add(!anyAudience, "/required_claims", "shared_keys",
+			"these keys sign the tokens of everybody at this provider, who may choose any audience: require a claim with values that are yours (of an owner, a tenant, a project), or set a condition")
+		faults.Add(anyAudience || len(k.Audiences) > 0, "/audiences", "shared_keys",
+			"these keys sign the tokens of everybody at this provider: set audiences that no other tenant can get, require a claim with values that are yours, or set a condition")
+	}
 	return faults.Err()
 }
 

@@ -66,6 +66,7 @@ type Client struct {
 	IntegratorID       string // empty: a client of no integrator (the operator's, a resource server's)
 	IntegratorDisabled bool
 	Public             bool          // it has no credentials, so nobody knows who it is
+	GrantTypes         []string      // that it may use
 	Scopes             []string      // nil: none set, which each grant reads in its own way
 	MaxLifetime        time.Duration // of issued tokens; 0: no limit of its own
 	Generations        Generations

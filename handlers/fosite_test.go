@@ -24,7 +24,7 @@ import (
 type oneClient struct{}
 
 func (oneClient) Find(_ context.Context, _ string, proves func(*Client) bool) (*Client, bool, error) {
-	client := &Client{Client: grants.Client{ID: "app", IntegratorID: "acme"}, GrantTypes: []string{grants.ClientCredentials, grants.TokenExchange}}
+	client := &Client{Client: grants.Client{ID: "app", IntegratorID: "acme", GrantTypes: []string{grants.ClientCredentials, grants.TokenExchange}}}
 	return client, proves(client), nil
 }
 

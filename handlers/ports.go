@@ -62,7 +62,6 @@ type Clients interface {
 type Client struct {
 	grants.Client
 	Keys           *clientassertion.Keys // of private_key_jwt; then there is no secret
-	GrantTypes     []string
 	AllowedOrigins []string
 	Operator       bool   // may introspect every token
 	Audience       string // of a resource server: may introspect tokens for it

@@ -16,8 +16,7 @@ const (
 	MaxMaxLifetime     = 366 * 24 * time.Hour
 	maxAudiences       = 16
 
-	FormatArray          = "array" // of permissions
-	MaxPermissionsClaims = 8
+	FormatArray = "array" // of permissions
 )
 
 // Algorithms a key URL may allow (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). Symmetric
@@ -38,15 +37,15 @@ func (k *KeyURL) Validate() error {
 	faults.Add(ValidAudience(k.Issuer) && !strings.Contains(k.Issuer, "#"), "/issuer", "invalid",
 		"want the iss claim exactly: 1 to 512 bytes of printable ASCII without spaces and #")
 	faults.Add(slices.Contains([]string{FormatAuto, FormatJWKS, FormatPEM}, k.Format), "/format", "invalid", "want auto, jwks or pem")
-	known := !slices.ContainsFunc(k.Algorithms, func(a string) bool { return !slices.Contains(Algorithms(), a) })
-	faults.Add(len(k.Algorithms) > 0 && known && unique(k.Algorithms), "/algorithms", "invalid", "want one or more of "+strings.Join(Algorithms(), " "))
-	sound := !slices.ContainsFunc(k.Audiences, func(a string) bool { return !ValidAudience(a) })
-	faults.Add(sound && unique(k.Audiences) && len(k.Audiences) <= maxAudiences, "/audiences", "invalid", "want at most 16 values of printable ASCII without spaces")
-	named := !slices.ContainsFunc(k.PermissionsClaims, func(c string) bool { return !ValidName(c) || len(c) > 255 })
-	faults.Add(named && unique(k.PermissionsClaims) && len(k.PermissionsClaims) > 0 && len(k.PermissionsClaims) <= MaxPermissionsClaims,
-		"/permissions_claim", "invalid", "want the name of a claim or a JSON Pointer to it, or a list of 1 to 8 different ones")
-	faults.Add(slices.Contains(PermissionsFormats(), k.PermissionsFormat), "/permissions_format", "invalid", "want one of "+strings.Join(PermissionsFormats(), " "))
-	faults.Add(k.MaxLifetime >= time.Second && k.MaxLifetime <= MaxMaxLifetime, "/max_lifetime", "invalid", "want 1 to 31622400 seconds")
+	k.check(&faults, "")
+	if k.Audited != nil {
+		changed, err := k.Audited.Apply(k.TokenRules)
+		if err == nil {
+			changed.check(&faults, "/change")
+		} else {
+			faults.Add(false, "/change", "invalid", errUnknownRule.Error())
+		}
+	}
 	faults.checkStatus(k.Status)
 	return faults.Err()
 }

@@ -37,21 +37,16 @@ type Integrator struct {
 // for its subject tokens.
 type KeyURL struct {
 	Object
-	IntegratorID      string
-	Issuer            string
-	URL               string
-	Format            string   // auto, jwks or pem
-	Algorithms        []string // JWS names
-	Audiences         []string // empty: the server's
-	PermissionsClaims []string // names or JSON Pointers, in order
-	PermissionsFormat string   // of each: array, space, comma, keys or auto
-	AllowIDToken      bool
-	AllowIDJAG        bool // identity assertions, by the JWT bearer grant
-	Clientless        bool
-	SingleUse         bool          // a subject token is exchanged once
-	MaxLifetime       time.Duration // exp - iat of a subject token, whole seconds
-	Status            Status
-	KeysEpoch         int64 // set by the store: keys fetched under an older one are not used
+	IntegratorID string
+	Issuer       string
+	URL          string
+	Format       string // auto, jwks or pem
+	TokenRules
+	Clientless bool
+	SingleUse  bool   // a subject token is exchanged once
+	Audited    Change // on trial beside the rules; nil: none
+	Status     Status
+	KeysEpoch  int64 // set by the store: keys fetched under an older one are not used
 }
 
 // Source names the keys of a key URL.

@@ -95,8 +95,11 @@ func TestValidateKeyURL(t *testing.T) {
 	type k = registry.KeyURL
 	check(t, func() *k {
 		return &k{
-			Issuer: "https://idp.example/", URL: "https://idp.example/jwks", Format: registry.FormatAuto, Algorithms: []string{"RS256"},
-			PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray, MaxLifetime: registry.DefaultMaxLifetime, Status: registry.Active,
+			Issuer: "https://idp.example/", URL: "https://idp.example/jwks", Format: registry.FormatAuto, Status: registry.Active,
+			TokenRules: registry.TokenRules{
+				Algorithms: []string{"RS256"}, AudienceClaims: []string{"aud"},
+				PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray, MaxLifetime: registry.Seconds(registry.DefaultMaxLifetime),
+			},
 		}
 	}, (*registry.KeyURL).Validate, []rule[k]{
 		{"an issuer that is a bare name", func(k *k) { k.Issuer = "accounts.example.com" }, ""},
@@ -131,11 +134,26 @@ func TestValidateKeyURL(t *testing.T) {
 		{"255 bytes of claim", func(k *k) { k.PermissionsClaims = []string{strings.Repeat("c", 255)} }, ""},
 		{"256 bytes of claim", func(k *k) { k.PermissionsClaims = []string{strings.Repeat("c", 256)} }, "/permissions_claim"},
 		{"no lifetime", func(k *k) { k.MaxLifetime = 0 }, "/max_lifetime"},
-		{"a negative lifetime", func(k *k) { k.MaxLifetime = -time.Second }, "/max_lifetime"},
-		{"less than a second", func(k *k) { k.MaxLifetime = time.Second - 1 }, "/max_lifetime"},
-		{"a second", func(k *k) { k.MaxLifetime = time.Second }, ""},
-		{"366 days", func(k *k) { k.MaxLifetime = 366 * 24 * time.Hour }, ""},
-		{"longer", func(k *k) { k.MaxLifetime = 366*24*time.Hour + 1 }, "/max_lifetime"},
+		{"a negative lifetime", func(k *k) { k.MaxLifetime = registry.Seconds(-time.Second) }, "/max_lifetime"},
+		{"less than a second", func(k *k) { k.MaxLifetime = registry.Seconds(time.Second - 1) }, "/max_lifetime"},
+		{"a second", func(k *k) { k.MaxLifetime = registry.Seconds(time.Second) }, ""},
+		{"366 days", func(k *k) { k.MaxLifetime = registry.Seconds(366 * 24 * time.Hour) }, ""},
+		{"longer", func(k *k) { k.MaxLifetime = registry.Seconds(366*24*time.Hour + 1) }, "/max_lifetime"},
+		{"two audience claims", func(k *k) { k.AudienceClaims, k.Audiences = []string{"aud", "client_id"}, []string{"a"} }, ""},
+		{"an audience claim without audiences", func(k *k) { k.AudienceClaims = []string{"client_id"} }, "/audiences"},
+		{"no audience claim", func(k *k) { k.AudienceClaims = nil }, "/audience_claims"},
+		{"an audience claim twice", func(k *k) { k.AudienceClaims = []string{"aud", "aud"} }, "/audience_claims"},
+		{"five audience claims", func(k *k) { k.AudienceClaims, k.Audiences = letters(5), []string{"a"} }, "/audience_claims"},
+		{"a required claim", func(k *k) { k.RequiredClaims = []registry.RequiredClaim{{Claim: "/a/b"}} }, ""},
+		{"a required claim without a name", func(k *k) { k.RequiredClaims = []registry.RequiredClaim{{Values: []string{"a"}}} }, "/required_claims"},
+		{"a required claim twice", func(k *k) { k.RequiredClaims = []registry.RequiredClaim{{Claim: "a"}, {Claim: "a"}} }, "/required_claims"},
+		{"a required value twice", func(k *k) { k.RequiredClaims = []registry.RequiredClaim{{Claim: "a", Values: []string{"a", "a"}}} }, "/required_claims"},
+		{"an empty required value", func(k *k) { k.RequiredClaims = []registry.RequiredClaim{{Claim: "a", Values: []string{""}}} }, "/required_claims"},
+		{"33 required values", func(k *k) { k.RequiredClaims = []registry.RequiredClaim{{Claim: "a", Values: letters(33)}} }, "/required_claims"},
+		{"a change", func(k *k) { k.Audited = registry.Change(`{"max_lifetime":60,"condition":"true"}`) }, ""},
+		{"a change to nothing sound", func(k *k) { k.Audited = registry.Change(`{"max_lifetime":0}`) }, "/change/max_lifetime"},
+		{"a change of what is no rule", func(k *k) { k.Audited = registry.Change(`{"issuer":"x"}`) }, "/change"},
+		{"a change of another type", func(k *k) { k.Audited = registry.Change(`{"audiences":"x"}`) }, "/change"},
 		{"a status that is none", func(k *k) { k.Status = "paused" }, "/status"},
 	})
 }

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,6 +25,10 @@ type keyURLRow struct {
 	PermissionsClaim      string // the first
 	MorePermissionsClaims list
 	PermissionsFormat     string
+	AudienceClaims        list
+	RequiredClaims        requiredClaims
+	Condition             string
+	AuditedChange         string
 	AllowIDToken          bool
 	AllowIDJAG            bool `gorm:"column:allow_id_jag"`
 	Clientless            bool
@@ -38,11 +44,41 @@ func (keyURLRow) TableName() string { return "key_urls" }
 func (r keyURLRow) keyURL() registry.KeyURL {
 	return registry.KeyURL{
 		Object: r.Object.value(), IntegratorID: r.IntegratorID, Issuer: r.Issuer, URL: r.URL, Format: r.Format,
-		Algorithms: r.Algorithms, Audiences: r.Audiences,
-		PermissionsClaims: append([]string{r.PermissionsClaim}, r.MorePermissionsClaims...), PermissionsFormat: r.PermissionsFormat,
-		AllowIDToken: r.AllowIDToken, AllowIDJAG: r.AllowIDJAG, Clientless: r.Clientless, SingleUse: r.SingleUse,
-		MaxLifetime: time.Duration(r.MaxLifetime) * time.Second, Status: registry.Status(r.Status), KeysEpoch: r.KeysEpoch,
+		TokenRules: registry.TokenRules{
+			Algorithms: r.Algorithms, Audiences: r.Audiences, AudienceClaims: r.AudienceClaims, RequiredClaims: r.RequiredClaims, Condition: registry.Condition(r.Condition),
+			PermissionsClaims: append([]string{r.PermissionsClaim}, r.MorePermissionsClaims...), PermissionsFormat: r.PermissionsFormat,
+			AllowIDToken: r.AllowIDToken, AllowIDJAG: r.AllowIDJAG, MaxLifetime: registry.Seconds(time.Duration(r.MaxLifetime) * time.Second),
+		},
+		Clientless: r.Clientless, SingleUse: r.SingleUse, Audited: audited(r.AuditedChange), Status: registry.Status(r.Status), KeysEpoch: r.KeysEpoch,
 	}
+}
+
+// audited: no change is an empty text.
+func audited(text string) registry.Change {
+	if text == "" {
+		return nil
+	}
+	return registry.Change(text)
+}
+
+// requiredClaims is one column: JSON text.
+type requiredClaims []registry.RequiredClaim
+
+// GormDataType tells gorm that this is one column.
+func (requiredClaims) GormDataType() string { return "text" }
+
+// Value implements driver.Valuer.
+func (r requiredClaims) Value() (driver.Value, error) {
+	if r == nil {
+		return "[]", nil
+	}
+	text, err := json.Marshal([]registry.RequiredClaim(r))
+	return string(text), err
+}
+
+// Scan implements sql.Scanner.
+func (r *requiredClaims) Scan(source any) error {
+	return scanJSON(source, (*[]registry.RequiredClaim)(r))
 }
 
 // firstClaim: the column of the first is older than there being several.
@@ -71,8 +107,9 @@ func (s *Store) CreateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 			Object: head, IntegratorID: k.IntegratorID, Issuer: k.Issuer, URL: k.URL, Format: k.Format,
 			Algorithms: k.Algorithms, Audiences: k.Audiences,
 			PermissionsClaim: first, MorePermissionsClaims: more, PermissionsFormat: k.PermissionsFormat,
+			AudienceClaims: k.AudienceClaims, RequiredClaims: k.RequiredClaims, Condition: string(k.Condition), AuditedChange: string(k.Audited),
 			AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, Clientless: k.Clientless, SingleUse: k.SingleUse,
-			MaxLifetime: int64(k.MaxLifetime / time.Second), Status: string(k.Status), KeysEpoch: epoch,
+			MaxLifetime: int64(time.Duration(k.MaxLifetime) / time.Second), Status: string(k.Status), KeysEpoch: epoch,
 		}
 		if err := tx.Create(&row).Error; err != nil {
 			return err
@@ -92,11 +129,12 @@ func sameKeys(k *registry.KeyURL) any {
 // settle holds a key URL that was just written against all others. Changes
 // come one after the other, so what it reads stays true.
 func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
-	var counts struct{ Own, SameIssuer int64 }
+	var counts struct{ Own, SameIssuer, Audited int64 }
 	err := tx.Raw(`SELECT
 		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ?) AS own,
-		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ?) AS same_issuer`,
-		k.IntegratorID, k.IntegratorID, k.Issuer).Scan(&counts).Error
+		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ?) AS same_issuer,
+		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ? AND audited_change <> '') AS audited`,
+		k.IntegratorID, k.IntegratorID, k.Issuer, k.IntegratorID, k.Issuer).Scan(&counts).Error
 	if err != nil {
 		return err
 	}
@@ -111,6 +149,8 @@ func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs already, which is the most", registry.MaxKeyURLs))
 	case counts.SameIssuer > registry.MaxKeyURLsPerIssuer:
 		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs for this issuer already, which is the most", registry.MaxKeyURLsPerIssuer))
+	case counts.Audited > 1:
+		return registry.Conflict("another key URL of this issuer has a change in audit: one at a time, or nobody could tell which of them did what")
 	case foreign:
 		return registry.Conflict("another integrator has registered this issuer, or one that reads the same: only an operator may let two share it")
 	}
@@ -215,8 +255,9 @@ func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms regi
 			"issuer": k.Issuer, "url": k.URL, "format": k.Format,
 			"algorithms": list(k.Algorithms), "audiences": list(k.Audiences),
 			"permissions_claim": first, "more_permissions_claims": more, "permissions_format": k.PermissionsFormat,
+			"audience_claims": list(k.AudienceClaims), "required_claims": requiredClaims(k.RequiredClaims), "condition": string(k.Condition), "audited_change": string(k.Audited),
 			"allow_id_token": k.AllowIDToken, "allow_id_jag": k.AllowIDJAG, "clientless": k.Clientless, "single_use": k.SingleUse,
-			"max_lifetime": int64(k.MaxLifetime / time.Second), "status": string(k.Status), "keys_epoch": sameKeys(k),
+			"max_lifetime": int64(time.Duration(k.MaxLifetime) / time.Second), "status": string(k.Status), "keys_epoch": sameKeys(k),
 		})
 		if err != nil {
 			return err

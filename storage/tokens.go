@@ -120,14 +120,25 @@ func issuerHash(issuer string) []byte { return subjectHash("issuer\x00" + issuer
 // §4.1.7). It tells whether this was the first time; of any number at once, on
 // any replicas, one is told so.
 func (s *Store) Consume(ctx context.Context, integratorID, issuer, tokenID string, expiresAt time.Time) (first bool, err error) {
+	result := s.writer.WithContext(ctx).Exec(
+		"INSERT INTO consumed_tokens (expires_at, token_hash) VALUES (?, ?) ON CONFLICT (token_hash) DO NOTHING",
+		micros(expiresAt), consumedHash(integratorID, issuer, tokenID))
+	return result.RowsAffected == 1, translate(result.Error)
+}
+
+// Consumed tells whether a subject token was used up.
+func (s *Store) Consumed(ctx context.Context, integratorID, issuer, tokenID string) (bool, error) {
+	var n int64
+	err := s.reader.WithContext(ctx).Raw("SELECT COUNT(*) FROM consumed_tokens WHERE token_hash = ?", consumedHash(integratorID, issuer, tokenID)).Scan(&n).Error
+	return n > 0, translate(err)
+}
+
+func consumedHash(integratorID, issuer, tokenID string) []byte {
 	hash := sha256.New()
 	for _, part := range []string{integratorID, issuer, tokenID} {
 		fmt.Fprintf(hash, "%d:%s,", len(part), part) // lengths, so that no two triples are one text
 	}
-	result := s.writer.WithContext(ctx).Exec(
-		"INSERT INTO consumed_tokens (expires_at, token_hash) VALUES (?, ?) ON CONFLICT (token_hash) DO NOTHING",
-		micros(expiresAt), hash.Sum(nil))
-	return result.RowsAffected == 1, translate(result.Error)
+	return hash.Sum(nil)
 }
 
 // PurgeConsumed forgets used tokens that expired before a moment, in a batch. It

@@ -126,12 +126,12 @@ func checkRecord(t *testing.T, s *server, acme *party, refused int) {
 }
 
 // interface.md "Refusals": every reason, and the same word in the answer, the
-// log, the metrics and the record. condition_failed is not among them yet.
+// log, the metrics and the record.
 func TestTheReasonIsTheSameEverywhere(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme := s.newParty("Acme")
 	acme.manage("919424508", "east")
-	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"single_use": true}).mustBe(t, 200)
+	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"single_use": true, "condition": "claims.?tid.orValue(\"\") != \"x\""}).mustBe(t, 200)
 	idp := acme.idp
 	second, forEncryption := idp.jwk(), idp.jwk()
 	second.KeyID, forEncryption.KeyID, forEncryption.Use = "key-2", "key-3", "enc"
@@ -155,7 +155,7 @@ func TestTheReasonIsTheSameEverywhere(t *testing.T) {
 		grants.LifetimeTooLong: of(nil, object{"exp": now.Add(48 * time.Hour).Unix()}), grants.ClaimMissing: of(nil, object{"sub": nil}),
 		grants.ClaimInvalid: of(nil, object{"sub": 1}), grants.WrongTokenKind: of(nil, object{"nonce": "x", "jti": "x"}),
 		grants.PermissionsInvalid: of(nil, object{"permissions": 1, "jti": "x"}), grants.Replayed: idp.token(object{"jti": "used"}),
-		grants.IntegratorDisabled: "",
+		grants.IntegratorDisabled: "", grants.ConditionFailed: of(nil, object{"tid": "x", "jti": "x"}),
 	} {
 		t.Run(string(reason), func(t *testing.T) {
 			if reason == grants.SignatureInvalid {

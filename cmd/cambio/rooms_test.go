@@ -28,7 +28,7 @@ type room struct {
 func walled() []string {
 	return []string{"github.com/ory/fosite", "gorm.io", "github.com/jackc/pgx", "modernc.org", "database/sql", "net/http",
 		"github.com/go-jose/go-jose", "github.com/gorilla/mux", "github.com/spf13/cobra", "github.com/knadh/koanf",
-		"github.com/prometheus", "github.com/pressly/goose", "code.dny.dev/ssrf"}
+		"github.com/prometheus", "github.com/pressly/goose", "code.dny.dev/ssrf", "cel.dev/cel-go"}
 }
 
 const (
@@ -44,6 +44,7 @@ func importLaw() []room {
 		{"grants/jws", []string{"grants/strictjson"}, []string{libJOSE}, "a signature is checked without knowing what it is for"},
 		{"grants/assertion", []string{"grants", "grants/jws"}, nil, "a stranger's JWT is judged without fosite, HTTP and SQL, so that any server can judge so"},
 		{"grants/clientassertion", []string{"grants", "grants/assertion", "grants/jws"}, nil, "who a client is, is judged by the same rules on any server"},
+		{"grants/condition", []string{"grants"}, []string{"cel.dev/cel-go"}, "expressions that integrators write run in one place, which knows only claims"},
 		{"grants/permissions", []string{"grants"}, nil, "permissions become scopes by pure functions"},
 		{"grants/tokenexchange", []string{"grants", "grants/assertion", "grants/permissions"}, nil, "the decision is RFC 8693 and nothing else: no fosite, no HTTP, no SQL"},
 		{"grants/tokenexchange/fositegrant", []string{"grants/..."}, []string{libFosite}, "the adapter serves any server on fosite, so it knows no other room of this one"},

@@ -17,6 +17,7 @@ import (
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/grants/assertion"
 	"github.com/cambio-oauth/cambio/grants/clientassertion"
+	"github.com/cambio-oauth/cambio/grants/condition"
 	"github.com/cambio-oauth/cambio/grants/tokenexchange"
 	"github.com/cambio-oauth/cambio/handlers"
 	"github.com/cambio-oauth/cambio/keys/remote"
@@ -152,8 +153,13 @@ func (p *program) openDirectory(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
+	conditions, err := condition.NewCompiler()
+	if err != nil {
+		return err
+	}
 	p.directory = &directory{
-		Directory: loaded, pepper: pepper, now: p.config.now, issuer: p.config.issuer,
+		conditions: conditions,
+		Directory:  loaded, pepper: pepper, now: p.config.now, issuer: p.config.issuer,
 		subjectAudiences: p.config.subjectAudiences, defaultAudience: p.config.defaultAudience, keys: p.keys,
 	}
 	return nil
@@ -211,11 +217,15 @@ func (p *program) router() (http.Handler, error) {
 		Audiences:        []string{c.issuer, c.defaultAudience},
 		SubjectAudiences: c.subjectAudiences,
 		Keys:             adminKeys{p.keys},
-		Pepper:           p.directory.pepper,
-		CursorKey:        cursorKey,
-		Changed:          p.changed,
-		Now:              c.now,
-		Log:              p.log,
+		CheckCondition: func(text string) error {
+			_, err := p.directory.conditions.Compile(text)
+			return err
+		},
+		Pepper:    p.directory.pepper,
+		CursorKey: cursorKey,
+		Changed:   p.changed,
+		Now:       c.now,
+		Log:       p.log,
 	}).Mount(router)
 	return router, nil
 }

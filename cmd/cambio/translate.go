@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/grants/assertion"
 	"github.com/cambio-oauth/cambio/grants/clientassertion"
-	"github.com/cambio-oauth/cambio/grants/permissions"
+	"github.com/cambio-oauth/cambio/grants/condition"
 	"github.com/cambio-oauth/cambio/grants/tokenexchange"
 	"github.com/cambio-oauth/cambio/handlers"
 	"github.com/cambio-oauth/cambio/keys/remote"
@@ -29,6 +28,7 @@ type directory struct {
 	issuer           string
 	now              func() time.Time
 	keys             assertion.Keys // of clients with a jwks_uri
+	conditions       *condition.Compiler
 	made             atomic.Pointer[ready]
 }
 
@@ -79,10 +79,9 @@ func (d *directory) Find(ctx context.Context, clientID string, proves func(*hand
 func (d *directory) client(s *registry.Snapshot, c *registry.Client) *handlers.Client {
 	client := &handlers.Client{
 		Client: grants.Client{
-			ID: c.ClientID, IntegratorID: c.IntegratorID, Public: c.Public(), Scopes: c.Scopes,
+			ID: c.ClientID, IntegratorID: c.IntegratorID, Public: c.Public(), GrantTypes: c.GrantTypes, Scopes: c.Scopes,
 			MaxLifetime: c.AccessTokenTTL, Generations: grants.Generations{Client: c.Generation},
 		},
-		GrantTypes:     c.GrantTypes,
 		AllowedOrigins: c.AllowedOrigins,
 		Operator:       c.Owner == registry.OwnerOperator,
 		Registration:   c,
@@ -123,22 +122,6 @@ func (d *directory) clientKeys(s *registry.Snapshot, c *registry.Client) *client
 	return &clientassertion.Keys{Source: source, Ref: ref}
 }
 
-// ready is what was made of one snapshot, when it was first needed.
-type ready struct {
-	snapshot *registry.Snapshot
-	rules    sync.Map // *permissions.Rules by integrator
-	keys     sync.Map // assertion.Keys by client
-}
-
-func (d *directory) readyFor(s *registry.Snapshot) *ready {
-	made := d.made.Load()
-	if made == nil || made.snapshot != s {
-		made = &ready{snapshot: s}
-		d.made.Store(made)
-	}
-	return made
-}
-
 // assertions remembers which client assertions were used, among the subject
 // tokens: no integrator has such an id.
 type assertions struct{ store *storage.Store }
@@ -157,51 +140,11 @@ func (d *directory) Matches(client *handlers.Client, secret string) bool {
 	return d.pepper.Matches(secret, secrets, d.now())
 }
 
-// ForIntegrator implements tokenexchange.Policies.
-func (d *directory) ForIntegrator(ctx context.Context, integratorID, issuer string) ([]tokenexchange.Policy, error) {
-	return find(ctx, d, func(s *registry.Snapshot) ([]tokenexchange.Policy, bool) {
-		policies := d.policies(s, s.KeyURLs(integratorID, issuer))
-		return policies, len(policies) > 0
-	})
-}
-
-// Clientless implements tokenexchange.Policies.
-func (d *directory) Clientless(ctx context.Context, issuer string) ([]tokenexchange.Policy, error) {
-	return find(ctx, d, func(s *registry.Snapshot) ([]tokenexchange.Policy, bool) {
-		policies := d.policies(s, s.Clientless(issuer))
-		return policies, len(policies) > 0
-	})
-}
-
-func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) []tokenexchange.Policy {
-	policies := make([]tokenexchange.Policy, 0, len(keyURLs))
-	for _, k := range keyURLs {
-		integrator := s.Integrator(k.IntegratorID)
-		if integrator == nil {
-			continue
-		}
-		audiences := k.Audiences
-		if len(audiences) == 0 {
-			audiences = d.subjectAudiences
-		}
-		policies = append(policies, tokenexchange.Policy{
-			Policy: assertion.Policy{
-				Issuer: k.Issuer, Audiences: audiences, Algorithms: k.Algorithms,
-				Keys:         assertion.KeyRef(k.Source()),
-				AllowIDToken: k.AllowIDToken, AllowIDJAG: k.AllowIDJAG, MaxLifetime: k.MaxLifetime, SingleUse: s.SingleUse(k.IntegratorID, k.Issuer), KeysEpoch: k.KeysEpoch,
-			},
-			IntegratorID:         integrator.ID,
-			IntegratorGeneration: integrator.Generation,
-			IntegratorDisabled:   integrator.Status != registry.Active,
-			Permissions:          permissions.Source{Claims: k.PermissionsClaims, Format: permissions.Format(k.PermissionsFormat)},
-			Entitlements:         entitlements{s, integrator.ID, d.rules(s, integrator.ID)},
-		})
-	}
-	return policies
-}
-
 // adminKeys speaks of keys in the registry's words.
 type adminKeys struct{ *remote.Source }
+
+// SharedKeys implements admin.Keys.
+func (k adminKeys) SharedKeys(url string) (shared, anyAudience bool) { return remote.SharedKeys(url) }
 
 // CheckKeys implements admin.Keys.
 func (k adminKeys) CheckKeys(jwks []byte) error {
@@ -246,34 +189,6 @@ func keysError(err error) error {
 		unavailable.JWKSURI = discovery.JWKSURI
 	}
 	return unavailable
-}
-
-// entitlements are those of one integrator in one snapshot.
-type entitlements struct {
-	snapshot     *registry.Snapshot
-	integratorID string
-	*permissions.Rules
-}
-
-// rules gives an integrator's scope rules, made ready.
-func (d *directory) rules(s *registry.Snapshot, integratorID string) *permissions.Rules {
-	made := d.readyFor(s)
-	if rules, ok := made.rules.Load(integratorID); ok {
-		return rules.(*permissions.Rules)
-	}
-	var list []permissions.Rule
-	for _, r := range s.ScopeRules(integratorID) {
-		list = append(list, permissions.Rule{Permission: r.Permission, Scope: r.Scope})
-	}
-	rules := permissions.NewRules(list)
-	made.rules.Store(integratorID, rules)
-	return rules
-}
-
-// LockHolder implements permissions.Entitlements.
-func (e entitlements) LockHolder(i permissions.Identifier) (id string, managed, known bool) {
-	id, known = e.snapshot.LockHolder(i.CountryISO, i.OrganizationID, i.OrganizationIDSuffix)
-	return id, known && e.snapshot.Manages(e.integratorID, id), known
 }
 
 // Known implements tokenexchange.Targets: the registered resource servers, the

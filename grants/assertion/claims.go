@@ -3,7 +3,6 @@ package assertion
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,28 +70,51 @@ func child(value json.RawMessage, step string) json.RawMessage {
 }
 
 // checkClaims judges every claim that needs no key. now is the caller's clock.
-func (t *Token) checkClaims(policy *Policy, now time.Time) (*Claims, *grants.Refusal) {
+func (t *Token) checkClaims(policy *Policy, now time.Time, trace *grants.Trace) (*Claims, *grants.Refusal) {
+	var refusal *grants.Refusal
 	if t.Issuer != policy.Issuer {
-		return nil, grants.RefuseToken(grants.IssuerUnknown, "iss is not the registered issuer", policy.Issuer, grants.Shown(t.Issuer))
+		refusal = grants.RefuseToken(grants.IssuerUnknown, "iss is not the registered issuer", policy.Issuer, grants.Shown(t.Issuer))
+	}
+	if trace.Check(StepIssuer, refusal, func() (string, string) { return policy.Issuer, t.Issuer }) {
+		return nil, refusal
+	}
+	refusal = t.CheckAudience(policy)
+	if trace.Check(StepAudience, refusal, func() (string, string) {
+		claim, values, _ := t.audienceOf(policy)
+		return expectedAudience(claim, policy), shownAudience(claim, values)
+	}) {
+		return nil, refusal
 	}
 	claims := &Claims{Issuer: t.Issuer, KeyID: t.KeyID(), signed: t.signed}
-	if !slices.ContainsFunc(t.Audience, func(aud string) bool { return slices.Contains(policy.Audiences, aud) }) {
-		return nil, grants.RefuseToken(grants.AudienceMismatch, "the subject token was not issued for this server",
-			"aud with one of: "+strings.Join(policy.Audiences, " "), "aud: "+grants.Shown(strings.Join(t.Audience, " ")))
-	}
-	if refusal := t.checkTimes(claims, policy, now); refusal != nil {
+	refusal = t.checkTimes(claims, policy, now)
+	if trace.Check(StepTimes, refusal, func() (string, string) {
+		return "exp after " + stamp(now), "iat " + stamp(claims.IssuedAt) + ", exp " + stamp(claims.ExpiresAt)
+	}) {
 		return nil, refusal
 	}
-	var refusal *grants.Refusal
-	if claims.Subject, refusal = t.requiredString("sub", MaxSubjectBytes); refusal != nil {
+	refusal = t.checkSubject(claims, policy)
+	if trace.Check(StepSubject, refusal, func() (string, string) { return "claim sub", grants.Shown(claims.Subject) }) {
 		return nil, refusal
 	}
-	if t.has("jti") || policy.SingleUse {
-		if claims.ID, refusal = t.requiredString("jti", MaxIDBytes); refusal != nil {
-			return nil, refusal
-		}
+	if len(policy.Required) == 0 {
+		return claims, nil
+	}
+	refusal = claims.checkRequired(policy.Required)
+	if trace.Check(StepRequired, refusal, func() (string, string) { return expectedClaims(policy.Required), "all of them" }) {
+		return nil, refusal
 	}
 	return claims, nil
+}
+
+// checkSubject reads sub, and jti where there is one or has to be.
+func (t *Token) checkSubject(claims *Claims, policy *Policy) (refusal *grants.Refusal) {
+	if claims.Subject, refusal = t.requiredString("sub", MaxSubjectBytes); refusal != nil {
+		return refusal
+	}
+	if t.has("jti") || policy.SingleUse {
+		claims.ID, refusal = t.requiredString("jti", MaxIDBytes)
+	}
+	return refusal
 }
 
 // checkTimes reads exp, iat and nbf. exp and iat are required: a check that
@@ -144,22 +166,6 @@ func notAfter(claim string, at, now time.Time) *grants.Refusal {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// audience reads aud, which RFC 7519 §4.1.3 lets be a string or an array.
-func (t *Token) audience() ([]string, *grants.Refusal) {
-	raw, ok := t.signed.Members["aud"]
-	if !ok || isNull(raw) {
-		return nil, missing("aud")
-	}
-	audience, ok := t.signed.Members.TextOrTexts("aud")
-	if !ok {
-		return nil, invalid("aud", "a string or an array of strings")
-	}
-	if len(audience) > MaxAudiences {
-		return nil, invalid("aud", fmt.Sprintf("at most %d values", MaxAudiences))
-	}
-	return audience, nil
-}
 
 func (t *Token) requiredString(claim string, limit int) (string, *grants.Refusal) {
 	raw, ok := t.signed.Members[claim]

@@ -3,6 +3,7 @@ package assertion
 import (
 	"context"
 	"crypto"
+	"encoding/json"
 	"strings"
 	"time"
 )
@@ -19,15 +20,36 @@ const (
 
 // Policy is what one integrator accepts from one issuer.
 type Policy struct {
-	Issuer       string        // compared byte by byte (RFC 8725 §3.8)
-	Audiences    []string      // aud must hold at least one; empty accepts nothing
-	Algorithms   []string      // JWS names, such as RS256; empty accepts nothing
+	Issuer     string   // compared byte by byte (RFC 8725 §3.8)
+	Audiences  []string // the audience must hold at least one; empty accepts nothing
+	Algorithms []string // JWS names, such as RS256; empty accepts nothing
+	// AudienceClaims are where the audience is: the first of them that the
+	// token has. Empty means aud.
+	AudienceClaims []string
+	Required       []RequiredClaim
+	Condition      Condition // nil: none
+
 	Keys         KeyRef        // whose keys
 	KeysEpoch    int64         // keys fetched under an older one are not used
 	AllowIDToken bool          // accept ID tokens, which were meant for a client
 	AllowIDJAG   bool          // accept identity assertions (ID-JAG)
 	MaxLifetime  time.Duration // exp - iat; 0 means DefaultMaxLifetime
 	SingleUse    bool          // the token must have a jti, by which it can be used up
+}
+
+// RequiredClaim is a claim that the token must have, by name or JSON Pointer: of
+// one of the values, if there are any.
+type RequiredClaim struct {
+	Claim  string
+	Values []string
+}
+
+// Condition is what the claims of a verified token must fulfil besides.
+type Condition interface {
+	// Holds judges; found says what it saw where the answer is no.
+	Holds(claims map[string]json.RawMessage) (holds bool, found string)
+	// String gives the condition for people.
+	String() string
 }
 
 // KeyRef names the keys of one key URL. The integrator belongs to it: two

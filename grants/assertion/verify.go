@@ -19,26 +19,99 @@ import (
 type Verifier struct {
 	Keys Keys
 	Now  func() time.Time
+
+	unnoticed bool // keys are not told that they were used
+}
+
+// Unnoticed gives a verifier that tells no key that it was used.
+func (v *Verifier) Unnoticed() *Verifier {
+	quiet := *v
+	quiet.unnoticed = true
+	return &quiet
+}
+
+// Steps of Verify, in their order.
+const (
+	StepKind      = "token_kind"
+	StepAlgorithm = "algorithm"
+	StepIssuer    = "issuer"
+	StepAudience  = "audience"
+	StepTimes     = "times"
+	StepSubject   = "subject"
+	StepRequired  = "required_claims"
+	StepKey       = "key"
+	StepSignature = "signature"
+	StepCondition = "condition"
+)
+
+// Steps gives the names of the steps of Verify, in their order.
+func Steps() []string {
+	return []string{StepKind, StepAlgorithm, StepIssuer, StepAudience, StepTimes, StepSubject, StepRequired, StepKey, StepSignature, StepCondition}
 }
 
 // Verify judges a token under one policy: first all that costs nothing, then
 // the key, which may cost a request, then the signature, which costs
-// arithmetic.
+// arithmetic, and what its claims mean only when they are known to be true.
 func (v *Verifier) Verify(ctx context.Context, token *Token, policy *Policy) (*Claims, *grants.Refusal) {
-	if refusal := token.checkKind(policy); refusal != nil {
-		return nil, refusal
+	return v.VerifyTraced(ctx, token, policy, nil)
+}
+
+// VerifyTraced is Verify with a trace. With one it leaves no trace elsewhere:
+// no key is noted as used.
+func (v *Verifier) VerifyTraced(ctx context.Context, token *Token, policy *Policy, trace *grants.Trace) (*Claims, *grants.Refusal) {
+	claims, refusal := token.judge(policy, v.Now(), trace)
+	if refusal == nil {
+		refusal = v.checkSignature(ctx, token.signed, policy, trace)
 	}
-	if refusal := checkAlgorithm(token.signed, policy); refusal != nil {
-		return nil, refusal
+	if refusal == nil && policy.Condition != nil {
+		refusal = checkCondition(token, policy)
+		trace.Check(StepCondition, refusal, func() (string, string) { return policy.Condition.String(), "it holds" })
 	}
-	claims, refusal := token.checkClaims(policy, v.Now())
+	trace.Skip(Steps()...)
 	if refusal != nil {
 		return nil, refusal
 	}
-	if refusal := v.VerifySignature(ctx, token.signed, policy); refusal != nil {
+	return claims, nil
+}
+
+// judge makes the checks that need no key.
+func (t *Token) judge(policy *Policy, now time.Time, trace *grants.Trace) (*Claims, *grants.Refusal) {
+	refusal := t.checkKind(policy)
+	if trace.Check(StepKind, refusal, func() (string, string) { return "JWT, at+jwt or no typ", named("typ", t.signed.Type) }) {
 		return nil, refusal
 	}
-	return claims, nil
+	refusal = checkAlgorithm(t.signed, policy)
+	if trace.Check(StepAlgorithm, refusal, func() (string, string) { return strings.Join(policy.Algorithms, " "), t.signed.Algorithm }) {
+		return nil, refusal
+	}
+	return t.checkClaims(policy, now, trace)
+}
+
+// checkSignature tells the trace apart what VerifySignature does in one go.
+func (v *Verifier) checkSignature(ctx context.Context, signed *jws.Token, policy *Policy, trace *grants.Trace) *grants.Refusal {
+	if trace != nil {
+		v = v.Unnoticed()
+	}
+	refusal := v.VerifySignature(ctx, signed, policy)
+	found := func() (string, string) { return "a key at " + policy.Keys.place(), named("kid", signed.KeyID) }
+	if refusal != nil && refusal.Reason != grants.SignatureInvalid {
+		trace.Check(StepKey, refusal, nil)
+		return refusal
+	}
+	trace.Check(StepKey, nil, found)
+	trace.Check(StepSignature, refusal, func() (string, string) {
+		return "a signature by that key", "it verifies"
+	})
+	return refusal
+}
+
+// checkCondition asks the condition of the key URL.
+func checkCondition(token *Token, policy *Policy) *grants.Refusal {
+	holds, found := policy.Condition.Holds(token.signed.Members)
+	if holds {
+		return nil
+	}
+	return grants.RefuseToken(grants.ConditionFailed, "the subject token does not meet the condition of the key URL", grants.Shown(policy.Condition.String()), found)
 }
 
 // checkAlgorithm: the policy names the algorithms, the token merely picks (RFC
@@ -77,13 +150,13 @@ func (v *Verifier) VerifySignature(ctx context.Context, signed *jws.Token, polic
 		}
 	}
 	return grants.RefuseToken(grants.SignatureInvalid, "the signature does not verify with the key found at the key URL",
-		"a signature by a key of "+policy.Keys.place(), named(signed.KeyID)+", alg "+signed.Algorithm)
+		"a signature by a key of "+policy.Keys.place(), named("kid", signed.KeyID)+", alg "+signed.Algorithm)
 }
 
 func (v *Verifier) verifiesWithOneOf(signed *jws.Token, keys []Key) bool {
 	for _, key := range keys {
 		if signed.Verify(signed.Algorithm, key.Public) == nil {
-			if key.Used != nil {
+			if key.Used != nil && !v.unnoticed {
 				key.Used(v.Now())
 			}
 			return true
@@ -100,7 +173,7 @@ func (v *Verifier) candidates(ctx context.Context, signed *jws.Token, query KeyQ
 		return nil, grants.Unavailable(grants.KeysUnavailable, "the keys of the issuer cannot be used at the moment: health of the key URL in the admin API says why", err)
 	}
 	if len(found) == 0 {
-		return nil, grants.RefuseToken(grants.KeyNotFound, "the key URL has no key for this token", "a key at "+query.Ref.place(), named(query.KeyID))
+		return nil, grants.RefuseToken(grants.KeyNotFound, "the key URL has no key for this token", "a key at "+query.Ref.place(), named("kid", query.KeyID))
 	}
 	algorithm := signed.Algorithm
 	usable := make([]Key, 0, len(found))
@@ -118,19 +191,19 @@ func (v *Verifier) candidates(ctx context.Context, signed *jws.Token, query KeyQ
 	}
 	switch {
 	case len(usable) == 0:
-		return nil, grants.RefuseToken(grants.KeyUnusable, "the key for this token must not verify it: "+problem, "a key for "+algorithm, named(query.KeyID))
+		return nil, grants.RefuseToken(grants.KeyUnusable, "the key for this token must not verify it: "+problem, "a key for "+algorithm, named("kid", query.KeyID))
 	case len(usable) > 1 && !usable[0].Unnamed, len(usable) > maxKeyAttempts:
 		return nil, grants.RefuseToken(grants.KeyAmbiguous, "more than one key could have signed this token",
-			"a kid that names one key", fmt.Sprintf("%s, %d keys", named(query.KeyID), len(usable)))
+			"a kid that names one key", fmt.Sprintf("%s, %d keys", named("kid", query.KeyID), len(usable)))
 	}
 	return usable, nil
 }
 
-func named(keyID string) string {
-	if keyID == "" {
-		return "no kid"
+func named(header, value string) string {
+	if value == "" {
+		return "no " + header
 	}
-	return fmt.Sprintf("kid %q", keyID)
+	return fmt.Sprintf("%s %q", header, value)
 }
 
 // sameAlgorithm: EdDSA with an Ed25519 key, the only kind there is here, and

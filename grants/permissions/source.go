@@ -36,6 +36,11 @@ func (s Source) Names() []string {
 	return s.Claims
 }
 
+// String says where the permissions are, for people.
+func (s Source) String() string {
+	return s.Format.expected() + " at " + grants.Shown(strings.Join(s.Names(), ", "))
+}
+
 // Read gathers the permissions of all claims, in order. A claim that is absent,
 // null or empty holds nothing; any other type, anywhere, refuses the token: a
 // partial grant of what somebody mistyped helps nobody.

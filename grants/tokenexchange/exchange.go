@@ -2,6 +2,7 @@ package tokenexchange
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -31,42 +32,49 @@ type Exchanger struct {
 
 // Exchange decides. The error is a *grants.Refusal; the decision is never nil.
 func (x *Exchanger) Exchange(ctx context.Context, r Request) (*Decision, error) {
-	decision := &Decision{}
-	if r.Client != nil {
-		decision.ClientID, decision.IntegratorID = r.Client.ID, r.Client.IntegratorID
-		decision.Generations = r.Client.Generations
-	}
-	if refusal := x.exchange(ctx, r, decision); refusal != nil {
-		if r.Assertion && refusal.Reason != "" && refusal.Code == grants.InvalidRequest { // RFC 7523 §3.1
-			asGrant := *refusal
-			asGrant.Code = grants.InvalidGrant
-			refusal = &asGrant
-		}
+	decision, refusal := x.decide(ctx, r, nil)
+	if refusal != nil {
 		return decision, refusal
 	}
 	return decision, nil
 }
 
+func (x *Exchanger) decide(ctx context.Context, r Request, trace *grants.Trace) (*Decision, *grants.Refusal) {
+	decision := &Decision{}
+	if r.Client != nil {
+		decision.ClientID, decision.IntegratorID = r.Client.ID, r.Client.IntegratorID
+		decision.Generations = r.Client.Generations
+	}
+	refusal := x.exchange(ctx, r, decision, trace)
+	if refusal != nil && r.Assertion && refusal.Reason != "" && refusal.Code == grants.InvalidRequest { // RFC 7523 §3.1
+		asGrant := *refusal
+		asGrant.Code = grants.InvalidGrant
+		refusal = &asGrant
+	}
+	return decision, refusal
+}
+
 // exchange fills the decision in the order of what the steps cost.
-func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision) *grants.Refusal {
-	if refusal := checkRequest(r); refusal != nil {
+func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision, trace *grants.Trace) *grants.Refusal {
+	refusal := checkRequest(r)
+	if trace.Check(StepRequest, refusal, func() (string, string) { return grants.TokenTypeJWT, r.SubjectTokenType }) {
 		return refusal
 	}
 	known := func(target string) (bool, error) { return x.Targets.Known(ctx, target) }
-	var refusal *grants.Refusal
-	if decision.Audience, refusal = grants.Targets(r.Audiences, r.Resources, known, x.Targets.Default()); refusal != nil {
+	decision.Audience, refusal = grants.Targets(r.Audiences, r.Resources, known, x.Targets.Default())
+	if trace.Check(StepTarget, refusal, func() (string, string) {
+		return "registered resource servers", strings.Join(decision.Audience, " ")
+	}) {
 		return refusal
 	}
-	token, refusal := assertion.Parse(r.SubjectToken)
-	if refusal != nil {
+	token, refusal := x.parse(r.SubjectToken, decision)
+	if trace.Check(StepToken, refusal, func() (string, string) { return "a compact JWS with claims", "one" }) {
 		return refusal
 	}
-	decision.Issuer, decision.KeyID = token.Issuer, token.KeyID()
-	if token.Issuer == x.Issuer {
-		return grants.RefuseToken(grants.WrongTokenKind, "the subject token was issued by this server", "a token of the integrator's identity provider", grants.Shown(token.Issuer))
-	}
-	policies, refusal := x.policies(ctx, r.Client, token)
-	if refusal != nil {
+	policies, refusal := x.policies(ctx, r, token)
+	if trace.Check(StepKeyURL, refusal, func() (string, string) {
+		return "an active key URL for " + token.Issuer, fmt.Sprint(len(policies))
+	}) {
 		return refusal
 	}
 	decision.IntegratorID = policies[0].IntegratorID // whom a refusal concerns, too
@@ -75,13 +83,48 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision)
 			return refusal
 		}
 	}
-	policy, claims, refusal := x.verify(ctx, token, policies, r)
+	before := *decision
+	policy, claims, refusal := x.judge(ctx, token, policies, r, decision, trace)
+	if trace == nil {
+		x.audit(ctx, token, policies, r, before, decision, refusal)
+	}
 	if refusal != nil {
 		return refusal
 	}
+	if !policy.SingleUse {
+		return nil
+	}
+	refusal = x.consume(ctx, policy, claims, trace != nil)
+	if trace.Check(StepSingleUse, refusal, func() (string, string) { return "a jti that was not used before", grants.Shown(claims.ID) }) {
+		decision.ExpiresAt = time.Time{}
+	}
+	return refusal
+}
+
+// parse reads the subject token, of which the record is to know what it can.
+func (x *Exchanger) parse(raw string, decision *Decision) (*assertion.Token, *grants.Refusal) {
+	token, refusal := assertion.Parse(raw)
+	if refusal != nil {
+		return nil, refusal
+	}
+	decision.Issuer, decision.KeyID = token.Issuer, token.KeyID()
+	if token.Issuer == x.Issuer {
+		return nil, grants.RefuseToken(grants.WrongTokenKind, "the subject token was issued by this server", "a token of the integrator's identity provider", grants.Shown(token.Issuer))
+	}
+	return token, nil
+}
+
+// judge verifies the token and cuts its permissions down. It changes nothing
+// but the decision.
+func (x *Exchanger) judge(ctx context.Context, token *assertion.Token, policies []Policy, r Request, decision *Decision, trace *grants.Trace) (*Policy, *assertion.Claims, *grants.Refusal) {
+	policy, claims, refusal := x.verify(ctx, token, policies, r, trace)
+	if refusal != nil {
+		return nil, nil, refusal
+	}
 	if token.IdentityAssertion() {
-		if policy, refusal = x.identityAssertion(token, claims, policy, &r, decision.Audience); refusal != nil {
-			return refusal
+		policy, refusal = x.identityAssertion(token, claims, policy, &r, decision.Audience)
+		if trace.Check(StepIdentityAssertion, refusal, nil) {
+			return nil, nil, refusal
 		}
 	}
 	decision.Subject = claims.Subject
@@ -89,31 +132,33 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision)
 	if r.Client == nil {
 		decision.ClientID = policy.IntegratorID
 	}
-	if refusal := grant(decision, r, policy, claims); refusal != nil {
-		return refusal
+	if refusal := grant(decision, r, policy, claims, trace); refusal != nil {
+		return nil, nil, refusal
 	}
-	expiresAt, refusal := x.limitLifetime(r.Client, claims)
-	if refusal != nil {
-		return refusal
+	decision.ExpiresAt, refusal = x.limitLifetime(r.Client, claims)
+	if trace.Check(StepLifetime, refusal, func() (string, string) {
+		return "a second at least", decision.ExpiresAt.Sub(x.Now()).Truncate(time.Second).String()
+	}) {
+		return nil, nil, refusal
 	}
-	if refusal := x.consume(ctx, policy, claims); refusal != nil {
-		return refusal
-	}
-	decision.ExpiresAt = expiresAt
-	return nil
+	return policy, claims, nil
 }
 
 // consume comes last: a token that was refused for anything else is not used
 // up, and nobody can use up another's by guessing its jti. A failure after it
 // leaves the token used: it is never exchanged twice.
-func (x *Exchanger) consume(ctx context.Context, policy *Policy, claims *assertion.Claims) *grants.Refusal {
-	if !policy.SingleUse {
-		return nil
-	}
+func (x *Exchanger) consume(ctx context.Context, policy *Policy, claims *assertion.Claims, look bool) *grants.Refusal {
 	if x.Replays == nil {
 		return grants.Unavailable(grants.DatabaseUnavailable, "used subject tokens cannot be remembered", nil)
 	}
-	first, err := x.Replays.Consume(ctx, policy.IntegratorID, claims.Issuer, claims.ID, claims.ExpiresAt)
+	var first bool
+	var err error
+	if look {
+		first, err = x.Replays.Consumed(ctx, policy.IntegratorID, claims.Issuer, claims.ID)
+		first = !first
+	} else {
+		first, err = x.Replays.Consume(ctx, policy.IntegratorID, claims.Issuer, claims.ID, claims.ExpiresAt)
+	}
 	if err != nil {
 		return grants.Unavailable(grants.DatabaseUnavailable, "whether the subject token was used before cannot be told at the moment", err)
 	}
@@ -153,10 +198,11 @@ func checkRequest(r Request) *grants.Refusal {
 // policies finds whose token this may be. With a client, only that client's
 // integrator (CVE-2026-9094); without one, the single integrator that opened
 // this issuer and audience to clientless exchange.
-func (x *Exchanger) policies(ctx context.Context, client *grants.Client, token *assertion.Token) ([]Policy, *grants.Refusal) {
+func (x *Exchanger) policies(ctx context.Context, r Request, token *assertion.Token) ([]Policy, *grants.Refusal) {
 	var policies []Policy
 	var err error
-	foreign := func(p Policy) bool { return !intersect(p.Audiences, token.Audience) }
+	client := r.Client
+	foreign := func(p Policy) bool { return r.IntegratorID != "" && p.IntegratorID != r.IntegratorID }
 	if client != nil {
 		if client.IntegratorDisabled {
 			return nil, refuseDisabled()
@@ -167,6 +213,13 @@ func (x *Exchanger) policies(ctx context.Context, client *grants.Client, token *
 		policies, err = x.Policies.Clientless(ctx, token.Issuer)
 	}
 	policies = slices.DeleteFunc(slices.Clone(policies), foreign)
+	if client == nil && err == nil && len(policies) > 0 { // the audience says whose it is
+		first := policies[0]
+		policies = slices.DeleteFunc(policies, func(p Policy) bool { return token.CheckAudience(&p.Policy) != nil })
+		if len(policies) == 0 {
+			return nil, token.CheckAudience(&first.Policy)
+		}
+	}
 	switch {
 	case err != nil:
 		return nil, grants.Unavailable(grants.DatabaseUnavailable, "the configuration cannot be read at the moment", err)
@@ -193,29 +246,31 @@ func refuseDisabled() *grants.Refusal {
 	return grants.RefuseToken(grants.IntegratorDisabled, "this integrator is disabled", "an active integrator", "a disabled one")
 }
 
-func intersect(a, b []string) bool {
-	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
-}
-
 // verify takes the first policy that accepts the token. An integrator that
 // moves to another key URL has two for a while. Among refusals, one that says
 // "try again later" outweighs one that says "invalid": it might have been
 // accepted.
-func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies []Policy, r Request) (*Policy, *assertion.Claims, *grants.Refusal) {
+func (x *Exchanger) verify(ctx context.Context, token *assertion.Token, policies []Policy, r Request, trace *grants.Trace) (*Policy, *assertion.Claims, *grants.Refusal) {
 	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
 	var worst *grants.Refusal
 	for i := range policies {
 		policy := &policies[i]
+		if trace != nil {
+			trace.KeyURL = policy.KeyURLID
+		}
 		if r.SubjectTokenType == grants.TokenTypeIDToken && !policy.AllowIDToken {
-			worst = firstOf(worst, grants.RefuseToken(grants.WrongTokenKind, "the key URL does not allow ID tokens", grants.TokenTypeJWT, r.SubjectTokenType))
+			refusal := grants.RefuseToken(grants.WrongTokenKind, "the key URL does not allow ID tokens", grants.TokenTypeJWT, r.SubjectTokenType)
+			trace.Check(assertion.StepKind, refusal, nil)
+			trace.Skip(assertion.Steps()...)
+			worst = firstOf(worst, refusal)
 			continue
 		}
 		policy.AllowIDJAG = policy.AllowIDJAG && r.Assertion // it is a grant, and nothing to exchange
 		if policy.AllowIDJAG && token.IdentityAssertion() {
-			policy.Audiences = []string{x.Issuer} // and nobody else, whom access tokens may be for
+			policy.Audiences, policy.AudienceClaims = []string{x.Issuer}, nil // and nobody else, whom access tokens may be for
 		}
-		claims, refusal := x.Verifier.Verify(ctx, token, &policy.Policy)
+		claims, refusal := x.Verifier.VerifyTraced(ctx, token, &policy.Policy, trace)
 		if refusal == nil {
 			return policy, claims, nil
 		}
@@ -233,19 +288,29 @@ func firstOf(earlier, later *grants.Refusal) *grants.Refusal {
 
 // grant cuts the permissions down: converted ∩ the integrator's entitlements ∩
 // the client's scope ∩ the requested scope.
-func grant(decision *Decision, r Request, policy *Policy, claims *assertion.Claims) *grants.Refusal {
+func grant(decision *Decision, r Request, policy *Policy, claims *assertion.Claims, trace *grants.Trace) *grants.Refusal {
 	entries, refusal := policy.Permissions.Read(claims.At)
-	if refusal != nil {
+	if trace.Check(StepPermissions, refusal, func() (string, string) {
+		return policy.Permissions.String(), fmt.Sprintf("%d permissions", len(entries))
+	}) {
 		return refusal
 	}
 	granted, dropped := permissions.Convert(entries, policy.Entitlements)
 	decision.Dropped = dropped
+	refusal = limit(decision, r, granted, func(converted int) string { return emptyBecause(entries, dropped, policy.Permissions, converted) })
+	trace.Check(StepScope, refusal, func() (string, string) { return expectedScope(r), strings.Join(decision.Scopes, " ") })
+	return refusal
+}
+
+// limit cuts what was converted down to what the client may have and asked for.
+func limit(decision *Decision, r Request, granted []permissions.Grant, why func(converted int) string) *grants.Refusal {
 	var allowed []string
 	if r.Client != nil {
 		allowed = r.Client.Scopes
 	}
 	converted := len(granted)
-	if granted, refusal = permissions.Limit(granted, allowed, r.Scopes); refusal != nil {
+	granted, refusal := permissions.Limit(granted, allowed, r.Scopes)
+	if refusal != nil {
 		return refusal
 	}
 	for _, g := range granted {
@@ -255,9 +320,19 @@ func grant(decision *Decision, r Request, policy *Policy, claims *assertion.Clai
 		}
 	}
 	if len(decision.Scopes) == 0 {
-		return grants.Refuse(grants.InvalidScope, "no scope is left to grant: %s", emptyBecause(entries, dropped, policy.Permissions, converted))
+		return grants.Refuse(grants.InvalidScope, "no scope is left to grant: %s", why(converted))
 	}
 	return grants.CheckGranted(decision.Scopes)
+}
+
+func expectedScope(r Request) string {
+	switch {
+	case r.Scopes != nil:
+		return "the requested scope: " + strings.Join(r.Scopes, " ")
+	case r.Client != nil && r.Client.Scopes != nil:
+		return "within the client's scope: " + strings.Join(r.Client.Scopes, " ")
+	}
+	return "a scope at least"
 }
 
 func emptyBecause(entries []string, dropped []permissions.Dropped, source permissions.Source, converted int) string {

@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cambio-oauth/cambio/grants"
@@ -105,7 +106,7 @@ func TestClientless(t *testing.T) {
 		{"the audience narrows to the first", map[string]string{"acme": acmeURL, "bob": bobURL}, "bob", []string{"api.unloc.app"}, "acme", ""},
 		{"the audience narrows to the second", map[string]string{"acme": acmeURL, "bob": bobURL}, "bob", []string{"bob", "x"}, "bob", ""},
 		{"the token names both audiences", map[string]string{"acme": acmeURL, "bob": bobURL}, "bob", []string{"bob", "api.unloc.app"}, "", "more than one integrator"},
-		{"the token names neither", map[string]string{"acme": acmeURL, "bob": bobURL}, "bob", []string{"x"}, "", "no active key URL"},
+		{"the token names neither", map[string]string{"acme": acmeURL, "bob": bobURL}, "bob", []string{"x"}, "", "not issued for this server"},
 		{"the other has not switched it on", map[string]string{"acme": acmeURL, "bob": bobKeys}, "api.unloc.app", []string{"api.unloc.app"}, "acme", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -124,7 +125,11 @@ func TestClientless(t *testing.T) {
 			r.Client = nil
 			d, err := w.exchange(r)
 			if test.integrator == "" {
-				refused(t, d, err, grants.InvalidRequest, grants.IssuerUnknown, test.text)
+				reason := grants.IssuerUnknown
+				if strings.Contains(test.text, "not issued for") {
+					reason = grants.AudienceMismatch
+				}
+				refused(t, d, err, grants.InvalidRequest, reason, test.text)
 				if w.asked != nil || d.IntegratorID != "" || d.ClientID != "" {
 					t.Errorf("keys of %q were asked for; for the record %+v", w.asked, d)
 				}

@@ -25,6 +25,10 @@ func (u *used) Consume(_ context.Context, integratorID, issuer, tokenID string, 
 	return first, u.err
 }
 
+func (u *used) Consumed(_ context.Context, integratorID, issuer, tokenID string) (bool, error) {
+	return strings.Contains(strings.Join(u.calls, "\n"), integratorID+" "+issuer+" "+tokenID), u.err
+}
+
 func singleUseWorld(replays tokenexchange.Replays) *world {
 	w := newWorld()
 	w.policies[0].SingleUse = true

@@ -25,6 +25,9 @@ type Request struct {
 	// §2.1) and not to be exchanged: it may be an identity assertion, and a
 	// refusal of it is invalid_grant.
 	Assertion bool
+	// IntegratorID, when it is set, is the only integrator whose key URLs are
+	// looked at. Explaining a token of another's would tell about the other.
+	IntegratorID string
 	// Admit is asked before anything is done that costs: keys and signatures.
 	// Nil admits everybody.
 	Admit func(Claimed) *grants.Refusal
@@ -41,11 +44,21 @@ type Claimed struct {
 type Policy struct {
 	assertion.Policy
 
+	KeyURLID             string
 	IntegratorID         string
 	IntegratorGeneration int64
 	IntegratorDisabled   bool
 	Permissions          permissions.Source // where they are in the subject token
 	Entitlements         permissions.Entitlements
+	Audited              *Change // nil: none
+}
+
+// Change is what a policy would become, were a change to its key URL in force.
+// Whoever is judged by the policy is judged by the change, too, without effect.
+type Change struct {
+	ID string // of this change, and of no other
+	assertion.Policy
+	Permissions permissions.Source
 }
 
 // Policies finds policies. An error means that they cannot be read; that none
@@ -64,6 +77,8 @@ type Replays interface {
 	// has expired, and tells whether this was the first time. Of any number
 	// at once, one is the first.
 	Consume(ctx context.Context, integratorID, issuer, tokenID string, expiresAt time.Time) (first bool, err error)
+	// Consumed tells whether the token was used up, and changes nothing.
+	Consumed(ctx context.Context, integratorID, issuer, tokenID string) (bool, error)
 }
 
 // Targets knows the resource servers a token may be issued for.
@@ -89,6 +104,15 @@ type Decision struct {
 	Audience      []string
 	ExpiresAt     time.Time // the latest: the subject token's and the limits'
 	Generations   grants.Generations
+	Audit         *Audit // nil: no change is being audited
+}
+
+// Audit is what would have been decided, were the change in force.
+type Audit struct {
+	ChangeID string
+	Refusal  *grants.Refusal // nil: granted
+	Lost     []string        // scopes that were granted, and would not have been
+	Gained   []string        // the other way round
 }
 
 // PlatformSubject is the sub of the issued token: unique across integrators,

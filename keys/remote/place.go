@@ -24,7 +24,7 @@ func (d *Document) warnOfPlace(raw string) {
 	if u.Scheme == "http" {
 		d.Warnings = append(d.Warnings, Warning{Code: WarnPlainHTTP, Detail: "the keys come over http: whoever is on the way can replace them"})
 	}
-	if sharedKeys(strings.ToLower(u.Hostname()), u.Path) {
+	if shared, _ := SharedKeys(raw); shared {
 		d.Warnings = append(d.Warnings, Warning{Code: WarnSharedKeys,
 			Detail: "these keys sign the tokens of every tenant of this provider: only issuer and audience tell yours apart, so set audiences that no other tenant can get"})
 	}
@@ -62,6 +62,18 @@ func (d *Document) warnOfCaches(cacheControl []string) {
 func ageOf(directives map[string]string, name string) (seconds uint64, ok bool) {
 	seconds, err := strconv.ParseUint(directives[name], 10, 31)
 	return seconds, err == nil || errors.Is(err, strconv.ErrRange)
+}
+
+// SharedKeys tells whether the keys at a URL are known to sign the tokens of
+// every tenant of a provider, and whether any of them may get a token for
+// whatever audience it likes: of a build there, everybody may.
+func SharedKeys(raw string) (shared, anyAudience bool) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false, false
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	return sharedKeys(host, u.Path), host == "token.actions.githubusercontent.com" || host == "gitlab.com"
 }
 
 // sharedKeys knows the key URLs of providers whose keys are no tenant's own.

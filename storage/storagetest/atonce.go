@@ -29,7 +29,7 @@ func testReadThenWriteAtOnce(t *testing.T, s *storage.Store) {
 						t.Error(err)
 						return
 					}
-					now.MaxLifetime += time.Second
+					now.MaxLifetime += registry.Seconds(time.Second)
 					err = s.UpdateKeyURL(t.Context(), now, shared)
 					if err == nil {
 						break
@@ -48,7 +48,7 @@ func testReadThenWriteAtOnce(t *testing.T, s *storage.Store) {
 	all.Wait()
 	got, err := s.KeyURL(t.Context(), i.ID, k.ID)
 	ok(t, err)
-	if got.Revision != 1+goroutines*changes || got.MaxLifetime != k.MaxLifetime+goroutines*changes*time.Second {
+	if got.Revision != 1+goroutines*changes || got.MaxLifetime != k.MaxLifetime+registry.Seconds(goroutines*changes*time.Second) {
 		t.Errorf("revision %d and lifetime %v: a change was lost", got.Revision, got.MaxLifetime)
 	}
 	if state, err := s.TokenState(t.Context(), storage.TokenQuery{IntegratorID: i.ID}); err != nil || state.Generations.Integrator != 1+goroutines*changes {

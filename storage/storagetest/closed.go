@@ -102,6 +102,7 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		},
 		"KeysEpoch":     func(ctx context.Context) error { return second(s.KeysEpoch(ctx, k.Source())) },
 		"Consume":       func(ctx context.Context) error { return second(s.Consume(ctx, "x", "y", "z", time.Now())) },
+		"Consumed":      func(ctx context.Context) error { return second(s.Consumed(ctx, "x", "y", "z")) },
 		"PurgeConsumed": func(ctx context.Context) error { return second(s.PurgeConsumed(ctx, time.Now())) },
 		"TokenState": func(ctx context.Context) error {
 			return second(s.TokenState(ctx, storage.TokenQuery{ID: "jti", IntegratorID: "x", ClientID: "y"}))

@@ -61,8 +61,11 @@ func storeIntegrator(t *testing.T, s *storage.Store) *registry.Integrator {
 func newKeyURL(integratorID string) *registry.KeyURL {
 	return &registry.KeyURL{
 		IntegratorID: integratorID, Issuer: unlike("https://idp.example/"), URL: "https://idp.example/" + unlike("jwks"),
-		Format: registry.FormatAuto, Algorithms: []string{"RS256", "ES256"}, Audiences: []string{"https://auth.example"},
-		PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray, MaxLifetime: time.Hour, Status: registry.Active,
+		Format: registry.FormatAuto, Status: registry.Active,
+		TokenRules: registry.TokenRules{
+			Algorithms: []string{"RS256", "ES256"}, Audiences: []string{"https://auth.example"}, AudienceClaims: []string{"aud"}, RequiredClaims: []registry.RequiredClaim{},
+			PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray, MaxLifetime: registry.Seconds(time.Hour),
+		},
 	}
 }
 

@@ -303,6 +303,9 @@ func testConsume(t *testing.T, store *storage.Store) {
 		{"a", "https://idp", "/1", true}, {"ahttps://idp/", "", "1", true},
 		{"b", "https://idp/", "1", false},
 	} {
+		if used, err := store.Consumed(t.Context(), one.integrator, one.issuer, one.id); err != nil || used == one.first {
+			t.Errorf("%+v: used %v, %v", one, used, err)
+		}
 		if first, err := store.Consume(t.Context(), one.integrator, one.issuer, one.id, later); err != nil || first != one.first {
 			t.Errorf("%q %q %q: first is %v (%v)", one.integrator, one.issuer, one.id, first, err)
 		}

@@ -56,7 +56,9 @@ func keyURLs(s *storage.Store, integratorID string) kind[registry.KeyURL] {
 		change: func(k *registry.KeyURL) {
 			k.Issuer, k.URL, k.Format = unlike("issuer"), "https://keys.example/"+unlike("u"), registry.FormatPEM
 			k.Algorithms, k.Audiences, k.PermissionsClaims, k.PermissionsFormat = []string{"EdDSA"}, []string{}, []string{"/a/b", "c"}, "auto"
-			k.AllowIDToken, k.Clientless, k.MaxLifetime, k.Status = true, true, 366*24*time.Hour, registry.Disabled
+			k.AllowIDToken, k.Clientless, k.MaxLifetime, k.Status = true, true, registry.Seconds(366*24*time.Hour), registry.Disabled
+			k.AudienceClaims, k.RequiredClaims = []string{"aud", "client_id"}, []registry.RequiredClaim{{Claim: "/a/b", Values: []string{"ü", "x"}}, {Claim: "c", Values: []string{}}}
+			k.Condition, k.Audited = "claims.tid == \"ü\"", registry.Change(`{"max_lifetime":60,"condition":""}`)
 		},
 		update: func(ctx context.Context, k *registry.KeyURL) error { return s.UpdateKeyURL(ctx, k, shared) },
 		remove: func(ctx context.Context, k *registry.KeyURL) error {

@@ -73,8 +73,11 @@ func (s *suite) integrator(name string) *registry.Integrator {
 
 func keyURL(integratorID, issuer, url string) *registry.KeyURL {
 	return &registry.KeyURL{
-		IntegratorID: integratorID, Issuer: issuer, URL: url, Format: "auto", Algorithms: []string{"RS256", "ES256"},
-		PermissionsClaims: []string{"permissions"}, PermissionsFormat: registry.FormatArray, MaxLifetime: 90 * time.Second, Status: registry.Active,
+		IntegratorID: integratorID, Issuer: issuer, URL: url, Format: "auto", Status: registry.Active,
+		TokenRules: registry.TokenRules{
+			Algorithms: []string{"RS256", "ES256"}, AudienceClaims: []string{"aud"}, RequiredClaims: []registry.RequiredClaim{},
+			PermissionsClaims: []string{"permissions"}, PermissionsFormat: registry.FormatArray, MaxLifetime: registry.Seconds(90 * time.Second),
+		},
 	}
 }
 

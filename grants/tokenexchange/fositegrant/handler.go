@@ -9,6 +9,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/grants/tokenexchange"
 )
 
 // Handler is the token exchange grant as fosite knows grants.
@@ -50,7 +51,7 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	session := &Session{Decision: &Decision{}}
 	r.SetSession(session)
 	form := r.GetRequestForm()
-	return h.decide(ctx, r, session, grants.TokenExchange, Request{
+	return h.decide(ctx, r, session, Request{
 		SubjectToken:       form.Get("subject_token"),
 		SubjectTokenType:   form.Get("subject_token_type"),
 		RequestedTokenType: form.Get("requested_token_type"),
@@ -60,7 +61,7 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 }
 
 // decide adds what all grants by a foreign token share, and asks.
-func (h *Handler) decide(ctx context.Context, r fosite.AccessRequester, session *Session, grantType string, request Request) error {
+func (h *Handler) decide(ctx context.Context, r fosite.AccessRequester, session *Session, request Request) error {
 	form := r.GetRequestForm()
 	scopes, refusal := grants.SplitScope(form.Get("scope"))
 	if refusal != nil {
@@ -71,8 +72,8 @@ func (h *Handler) decide(ctx context.Context, r fosite.AccessRequester, session 
 	if client := r.GetClient(); client.GetID() != "" {
 		request.Client = h.ClientOf(client)
 		session.Decision.ClientID, session.Decision.IntegratorID = request.Client.ID, request.Client.IntegratorID
-		if !slices.Contains(client.GetGrantTypes(), grantType) {
-			return asFositeError(grants.Refuse(grants.UnauthorizedClient, "this client may not use the %s grant", nameOf(grantType)))
+		if refusal := tokenexchange.CheckGrantType(client.GetGrantTypes(), request.Assertion); refusal != nil {
+			return asFositeError(refusal)
 		}
 	}
 	decision, err := h.Exchange(ctx, request)
@@ -88,14 +89,6 @@ func (h *Handler) decide(ctx context.Context, r fosite.AccessRequester, session 
 	}
 	session.SetExpiresAt(fosite.AccessToken, decision.ExpiresAt)
 	return nil
-}
-
-// nameOf names a grant for people.
-func nameOf(grantType string) string {
-	if grantType == grants.JWTBearer {
-		return "JWT bearer"
-	}
-	return "token exchange"
 }
 
 // PopulateTokenEndpointResponse implements fosite. RFC 8693 §2.2.1:

@@ -32,7 +32,7 @@ func (h *JWTBearer) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acc
 	if assertion == "" {
 		return asFositeError(grants.Refuse(grants.InvalidRequest, "assertion is required"))
 	}
-	return h.decide(ctx, r, session, grants.JWTBearer, Request{
+	return h.decide(ctx, r, session, Request{
 		SubjectToken: assertion, SubjectTokenType: grants.TokenTypeJWT, Assertion: true,
 	})
 }
