@@ -100,9 +100,10 @@ func TestCharactersThatNoIdentifierHolds(t *testing.T) {
 	}
 }
 
-// FuzzParseIdentifier: what is read is written as it was (PRM-20), is one
-// scope-token, none of ours, and reads the same again.
-func FuzzParseIdentifier(f *testing.F) {
+// FuzzParsePermission is PRM-20: a permission that names a lock holder is
+// written as it was read, is one scope-token, none of ours, and reads the same
+// again.
+func FuzzParsePermission(f *testing.F) {
 	for _, seed := range []string{
 		prefix + "NO.919424508.east", prefix + "NO.919424508.", prefix + "NO.919424508", prefix + "NO.919.424508.east", prefix, "integrator.admin",
 		prefix + "NO.919424508.east integrator.admin", prefix + "NO.919424508.*", prefix + "no.919424508.", prefix + "NO.91942\u212a.x",
