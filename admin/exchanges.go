@@ -30,7 +30,7 @@ const (
 // exportTimeout is how long a reader of an export may take for one page.
 const exportTimeout = 15 * time.Second
 
-var errFilter = errors.New("filters are result (granted or refused), reason, client_id, issuer, subject, kid, jti, and from and to as RFC 3339 times; each once")
+var errFilter = errors.New("filters are result (granted or refused), reason, client_id, issuer, subject, kid, jti, subject_token_sha256 (64 hex digits in small letters), and from and to as RFC 3339 times; each once")
 
 // exchangeView is the record of one attempt to get a token. It holds no token.
 type exchangeView struct {
@@ -48,6 +48,8 @@ type exchangeView struct {
 	Dropped   []registry.Dropped `json:"dropped"`
 	TokenID   string             `json:"jti,omitempty"`
 	ExpiresAt time.Time          `json:"expires_at,omitzero"`
+
+	SubjectTokenHash string `json:"subject_token_sha256,omitempty"`
 }
 
 func viewExchange(e *registry.Exchange) exchangeView {
@@ -55,6 +57,7 @@ func viewExchange(e *registry.Exchange) exchangeView {
 		ID: e.ID, At: e.At, GrantType: e.GrantType, Result: e.Result, Code: e.Code, Reason: e.Reason, ClientID: e.ClientID,
 		Issuer: e.Issuer, Subject: e.Subject, KeyID: e.KeyID, Granted: append([]string{}, e.Granted...),
 		Dropped: append([]registry.Dropped{}, e.Dropped...), TokenID: e.TokenID, ExpiresAt: e.ExpiresAt,
+		SubjectTokenHash: e.SubjectTokenHash,
 	}
 }
 
@@ -158,6 +161,11 @@ func readFilter(query url.Values) (filter registry.ExchangeFilter, err error) {
 			filter.KeyID = value
 		case "jti":
 			filter.TokenID = value
+		case "subject_token_sha256":
+			filter.SubjectTokenHash = value
+			if len(value) != 64 || strings.Trim(value, "0123456789abcdef") != "" {
+				return filter, errFilter
+			}
 		case "from":
 			filter.From, err = time.Parse(time.RFC3339Nano, value)
 		case "to":

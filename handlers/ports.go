@@ -83,6 +83,8 @@ type Attempt struct {
 	ExpiresAt    time.Time
 	Refusal      *grants.Refusal // nil when granted
 	Stranger     bool            // whoever tried did not authenticate
+
+	SubjectTokenHash string // tokenexchange.Request.SubjectTokenHash
 }
 
 // Event is one finished request.

@@ -111,7 +111,7 @@ func (s *Server) attempt(ctx context.Context, grant string, request fosite.Acces
 		d := session.Decision
 		attempt.ClientID, attempt.IntegratorID = cmp.Or(d.ClientID, attempt.ClientID), cmp.Or(d.IntegratorID, attempt.IntegratorID)
 		attempt.Issuer, attempt.Subject, attempt.KeyID = d.Issuer, d.Subject, d.KeyID
-		attempt.Granted, attempt.Dropped = d.Scopes, d.Dropped
+		attempt.Granted, attempt.Dropped, attempt.SubjectTokenHash = d.Scopes, d.Dropped, d.SubjectTokenHash
 	case *clientcredentials.Session:
 		attempt.Granted = session.Decision.Scopes
 	}

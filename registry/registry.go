@@ -154,12 +154,18 @@ type Exchange struct {
 	Dropped      []Dropped
 	TokenID      string // jti of the issued token
 	ExpiresAt    time.Time
+
+	// SubjectTokenHash is the SHA-256 of the subject token as it was sent, in
+	// lower-case hex. It is for finding an attempt and is no key: an ECDSA
+	// signature has a twin.
+	SubjectTokenHash string
 }
 
 // ExchangeFilter names records; what is empty names all.
 type ExchangeFilter struct {
-	Result, Reason, ClientID, Issuer, Subject, KeyID, TokenID string
-	From, To                                                  time.Time // From included, To not
+	Result, Reason, ClientID, Issuer, Subject, KeyID, TokenID, SubjectTokenHash string
+
+	From, To time.Time // From included, To not
 }
 
 // Dropped is a permission that became no scope, and why.

@@ -50,6 +50,8 @@ type exchangeRow struct {
 	Dropped      string
 	TokenID      string
 	ExpiresAt    int64
+
+	SubjectTokenHash string
 }
 
 // TableName implements gorm's tabler.
@@ -125,6 +127,7 @@ func newExchangeRow(e registry.Exchange) (exchangeRow, error) {
 		ID: id.String(), At: micros(e.At), GrantType: e.GrantType, Result: e.Result, Code: e.Code, Reason: e.Reason,
 		IntegratorID: e.IntegratorID, ClientID: e.ClientID, Issuer: e.Issuer, Subject: e.Subject, KeyID: e.KeyID,
 		Granted: e.Granted, Dropped: string(dropped), TokenID: e.TokenID, ExpiresAt: micros(e.ExpiresAt),
+		SubjectTokenHash: e.SubjectTokenHash,
 	}, nil
 }
 
@@ -170,6 +173,7 @@ func (s *Store) Exchanges(ctx context.Context, integratorID string, filter regis
 	for _, condition := range []struct{ text, value string }{
 		{"id < ?", page.After}, {"result = ?", filter.Result}, {"reason = ?", filter.Reason}, {"client_id = ?", filter.ClientID},
 		{"issuer = ?", filter.Issuer}, {"subject = ?", filter.Subject}, {"key_id = ?", filter.KeyID}, {"token_id = ?", filter.TokenID},
+		{"subject_token_hash = ?", filter.SubjectTokenHash},
 	} {
 		if condition.value != "" {
 			query = query.Where(condition.text, condition.value)
@@ -191,6 +195,7 @@ func (s *Store) Exchanges(ctx context.Context, integratorID string, filter regis
 			ID: row.ID, At: fromMicros(row.At), GrantType: row.GrantType, Result: row.Result, Code: row.Code, Reason: row.Reason,
 			IntegratorID: row.IntegratorID, ClientID: row.ClientID, Issuer: row.Issuer, Subject: row.Subject, KeyID: row.KeyID,
 			Granted: row.Granted, TokenID: row.TokenID, ExpiresAt: fromMicros(row.ExpiresAt),
+			SubjectTokenHash: row.SubjectTokenHash,
 		}
 		if err := json.Unmarshal([]byte(row.Dropped), &exchanges[i].Dropped); err != nil {
 			return nil, fmt.Errorf("record %s: %w", row.ID, err)

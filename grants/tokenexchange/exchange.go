@@ -40,7 +40,7 @@ func (x *Exchanger) Exchange(ctx context.Context, r Request) (*Decision, error) 
 }
 
 func (x *Exchanger) decide(ctx context.Context, r Request, trace *grants.Trace) (*Decision, *grants.Refusal) {
-	decision := &Decision{}
+	decision := &Decision{SubjectTokenHash: r.SubjectTokenHash()}
 	if r.Client != nil {
 		decision.ClientID, decision.IntegratorID = r.Client.ID, r.Client.IntegratorID
 		decision.Generations = r.Client.Generations

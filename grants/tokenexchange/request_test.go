@@ -1,6 +1,7 @@
 package tokenexchange_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +14,8 @@ import (
 
 func TestASoundRequest(t *testing.T) {
 	w := newWorld()
-	d, err := w.exchange(request(soundClaims().signedBy(acmeKey())))
+	token := soundClaims().signedBy(acmeKey())
+	d, err := w.exchange(request(token))
 	d = accepted(t, d, err)
 	if d.IntegratorID != "acme" || d.ClientID != "acme-app" || d.Issuer != acmeIssuer || d.Subject != "auth0|1" || d.KeyID != "k1" ||
 		d.PlatformSubject() != "https://acme.example/#auth0|1" {
@@ -24,6 +26,9 @@ func TestASoundRequest(t *testing.T) {
 	}
 	if !slices.Equal(d.Audience, []string{"https://default.example"}) || !d.ExpiresAt.Equal(now.Add(3600*time.Second-250*time.Millisecond)) {
 		t.Errorf("for %q until %v", d.Audience, d.ExpiresAt)
+	}
+	if want := fmt.Sprintf("%x", sha256.Sum256([]byte(token))); d.SubjectTokenHash != want {
+		t.Errorf("the hash is %s, want %s", d.SubjectTokenHash, want)
 	}
 	if d.Generations != (grants.Generations{Integrator: 7, Client: 3}) {
 		t.Errorf("generations %+v: want the policy's and the client's", d.Generations)

@@ -2,6 +2,8 @@ package tokenexchange
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"github.com/cambio-oauth/cambio/grants"
@@ -31,6 +33,18 @@ type Request struct {
 	// Admit is asked before anything is done that costs: keys and signatures.
 	// Nil admits everybody.
 	Admit func(Claimed) *grants.Refusal
+}
+
+// SubjectTokenHash names the subject token without giving it away: the SHA-256
+// of its text as it was sent, in hex; empty without one. It is for finding an
+// attempt by a token at hand. Nothing may be keyed on it: an ECDSA signature
+// has a twin (RFC 7518 §3.4), so one token has two texts.
+func (r Request) SubjectTokenHash() string {
+	if r.SubjectToken == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(r.SubjectToken))
+	return hex.EncodeToString(sum[:])
 }
 
 // Claimed is whose a token says it is. Nobody has verified that yet.
@@ -105,6 +119,8 @@ type Decision struct {
 	ExpiresAt     time.Time // the latest: the subject token's and the limits'
 	Generations   grants.Generations
 	Audit         *Audit // nil: no change is being audited
+
+	SubjectTokenHash string // Request.SubjectTokenHash
 }
 
 // Audit is what would have been decided, were the change in force.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ func granted(integratorID string) registry.Exchange {
 		At: now, GrantType: "urn:ietf:params:oauth:grant-type:token-exchange", Result: registry.ResultGranted,
 		IntegratorID: integratorID, ClientID: "client", Issuer: "https://idp.example/", Subject: "Zoë \u00a0 鍵 'quoted' \\ %_",
 		KeyID: "kid", Granted: []string{"DK.holder"}, TokenID: unlike("jti"), ExpiresAt: now.Add(time.Hour),
-		Dropped: []registry.Dropped{{Permission: "nul \x00, quote \", <&>", Reason: "malformed"}},
+		SubjectTokenHash: strings.Repeat("0af9", 16),
+		Dropped:          []registry.Dropped{{Permission: "nul \x00, quote \", <&>", Reason: "malformed"}},
 	}
 }
 

@@ -62,6 +62,7 @@ func (h *Handler) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 
 // decide adds what all grants by a foreign token share, and asks.
 func (h *Handler) decide(ctx context.Context, r fosite.AccessRequester, session *Session, request Request) error {
+	session.Decision.SubjectTokenHash = request.SubjectTokenHash() // also of what is refused right here
 	form := r.GetRequestForm()
 	scopes, refusal := grants.SplitScope(form.Get("scope"))
 	if refusal != nil {
