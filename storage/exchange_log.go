@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
@@ -29,6 +30,13 @@ const (
 	refusedPerSecond = 5 // of one integrator, on one replica
 	refusedBurst     = 100
 	asyncQueue       = 4096
+)
+
+// Why of an attempt no record was kept.
+const (
+	DroppedByQuota    = "quota"    // a refused one, past its integrator's
+	DroppedByQueue    = "queue"    // mode async: ErrLogFull
+	DroppedByDatabase = "database" // it could not be written
 )
 
 // ErrLogFull means that attempts come in faster than they can be recorded.
@@ -68,6 +76,8 @@ type ExchangeLog struct {
 
 	queue chan exchangeRow
 	done  chan struct{}
+
+	overQuota, overQueue, unwritten atomic.Int64
 }
 
 // quota is whose refused attempts are counted together.
@@ -90,10 +100,14 @@ func NewExchangeLog(store *Store, mode LogMode, log *slog.Logger) *ExchangeLog {
 
 // Record records an attempt. In mode durable nil means that it is committed.
 // Of refused attempts an integrator has a quota; past it they are only counted
-// in the metrics, so that garbage cannot fill the disk. What strangers try at
+// (Dropped), so that garbage cannot fill the disk. What strangers try at
 // an integrator has a quota of its own, so that they cannot use up the other.
 func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange, stranger bool) error {
-	if l.mode == LogOff || (e.Result != registry.ResultGranted && !l.mayRecordRefusal(quota{e.IntegratorID, stranger})) {
+	if l.mode == LogOff {
+		return nil
+	}
+	if e.Result != registry.ResultGranted && !l.mayRecordRefusal(quota{e.IntegratorID, stranger}) {
+		l.overQuota.Add(1)
 		return nil
 	}
 	row, err := newExchangeRow(e)
@@ -105,10 +119,21 @@ func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange, stranger 
 		case l.queue <- row:
 			return nil
 		default:
+			l.overQueue.Add(1)
 			return ErrLogFull
 		}
 	}
-	return translate(l.store.writer.WithContext(ctx).Create(&row).Error)
+	if err := l.store.writer.WithContext(ctx).Create(&row).Error; err != nil {
+		l.unwritten.Add(1)
+		return translate(err)
+	}
+	return nil
+}
+
+// Dropped counts, by cause, the attempts of which no record was kept. In mode
+// off there are none: nobody wanted a record.
+func (l *ExchangeLog) Dropped() map[string]int64 {
+	return map[string]int64{DroppedByQuota: l.overQuota.Load(), DroppedByQueue: l.overQueue.Load(), DroppedByDatabase: l.unwritten.Load()}
 }
 
 func newExchangeRow(e registry.Exchange) (exchangeRow, error) {
@@ -152,6 +177,7 @@ func (l *ExchangeLog) drain() {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
 		if err := l.store.writer.WithContext(ctx).Create(&batch).Error; err != nil {
+			l.unwritten.Add(int64(len(batch)))
 			l.log.Error("exchange records were lost", "count", len(batch), "error", err)
 		}
 		cancel()

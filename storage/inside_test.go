@@ -206,6 +206,9 @@ func TestAsyncLogIsBounded(t *testing.T) {
 	if err := store.pools[1].QueryRowContext(t.Context(), "SELECT COUNT(*) FROM exchanges").Scan(&written); err != nil {
 		t.Fatal(err)
 	}
+	if dropped := log.Dropped(); dropped[DroppedByQueue] != 1 || dropped[DroppedByDatabase] != failures.lost.Load() || dropped[DroppedByQuota] != 0 {
+		t.Errorf("counted %v, reported lost %d", dropped, failures.lost.Load())
+	}
 	if written+failures.lost.Load() != taken {
 		t.Errorf("of %d records %d were written and %d reported lost", taken, written, failures.lost.Load())
 	}

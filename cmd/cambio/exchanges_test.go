@@ -157,3 +157,34 @@ func TestAnExportThatFailsBreaksOff(t *testing.T) {
 		t.Errorf("%d: %d bytes and %v", response.StatusCode, len(body), err)
 	}
 }
+
+// What is refused past the quota is not recorded, and counted: for all
+// integrators together, so that no name becomes a label.
+func TestRecordsThatAreDroppedAreCounted(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	const burst, most = 100, 499 // what the log takes at once; one less than fails at once of a client
+	ops := &server{t: t, url: "http://" + s.p.ops.Addr().String()}
+	dropped := func(n int) bool {
+		return strings.Contains(ops.do("GET", "/metrics", "").mustBe(t, http.StatusOK).body, fmt.Sprintf("cambio_exchange_records_dropped_total{cause=\"quota\"} %d\n", n))
+	}
+	if !dropped(0) {
+		t.Error("nothing was dropped yet, and the metric does not say so")
+	}
+	sent := 0
+	for sent <= burst || dropped(0) && sent < most { // a slow machine gets more into the quota
+		acme.exchange("x").mustRefuse(t, http.StatusBadRequest, grants.InvalidRequest, grants.Malformed)
+		sent++
+	}
+	export := s.do("GET", "/admin/v1/integrators/"+acme.id+"/exchanges", "", header("Authorization", "Bearer "+s.token), header("Accept", "application/x-ndjson")).mustBe(t, http.StatusOK)
+	recorded := strings.Count(export.body, "\n")
+	if recorded >= sent || !dropped(sent-recorded) {
+		t.Errorf("%d sent, %d recorded, and the metric does not say the rest", sent, recorded)
+	}
+	acme.manage("919424508", "east")
+	token := acme.idp.token(nil)
+	acme.exchange(token).mustBe(t, http.StatusOK)
+	if list := acme.exchanges("?subject_token_sha256=" + hashOf(token)); len(list) != 1 {
+		t.Errorf("a token left with %d records", len(list))
+	}
+}

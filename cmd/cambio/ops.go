@@ -21,8 +21,9 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 }
 
-// newMetrics makes the metrics; keyURLs counts the key URLs in use by state.
-func newMetrics(keyURLs func() map[string]int) *metrics {
+// newMetrics makes the metrics; keyURLs counts the key URLs in use by state,
+// dropped the attempts without a record by cause.
+func newMetrics(keyURLs func() map[string]int, dropped func() map[string]int64) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -35,29 +36,35 @@ func newMetrics(keyURLs func() map[string]int) *metrics {
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "cambio_build_info", Help: "Always 1."}, []string{"version"})
 	build.WithLabelValues(buildVersion()).Set(1)
-	m.registry.MustRegister(m.requests, m.duration, build, newKeyURLStates(keyURLs),
+	m.registry.MustRegister(m.requests, m.duration, build, keyURLStates(keyURLs), droppedRecords(dropped),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// keyURLStates is a collector that counts once a scrape.
-type keyURLStates struct {
+// counts is a collector that counts once a scrape, by one label.
+type counts[N int | int64] struct {
 	description *prometheus.Desc
-	count       func() map[string]int
+	kind        prometheus.ValueType
+	count       func() map[string]N
 }
 
-func newKeyURLStates(count func() map[string]int) keyURLStates {
-	return keyURLStates{prometheus.NewDesc("cambio_key_urls",
-		"Key URLs that somebody asked for within a day, by the state of their keys on this replica.", []string{"state"}, nil), count}
+func keyURLStates(count func() map[string]int) counts[int] {
+	return counts[int]{prometheus.NewDesc("cambio_key_urls",
+		"Key URLs that somebody asked for within a day, by the state of their keys on this replica.", []string{"state"}, nil), prometheus.GaugeValue, count}
+}
+
+func droppedRecords(count func() map[string]int64) counts[int64] {
+	return counts[int64]{prometheus.NewDesc("cambio_exchange_records_dropped_total",
+		"Attempts to get a token of which no record was kept: refused ones past their integrator's quota, and those that the log could not take or write.", []string{"cause"}, nil), prometheus.CounterValue, count}
 }
 
 // Describe implements prometheus.Collector.
-func (k keyURLStates) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- k.description }
+func (c counts[N]) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- c.description }
 
 // Collect implements prometheus.Collector.
-func (k keyURLStates) Collect(collected chan<- prometheus.Metric) {
-	for state, n := range k.count() {
-		collected <- prometheus.MustNewConstMetric(k.description, prometheus.GaugeValue, float64(n), state)
+func (c counts[N]) Collect(collected chan<- prometheus.Metric) {
+	for label, n := range c.count() {
+		collected <- prometheus.MustNewConstMetric(c.description, c.kind, float64(n), label)
 	}
 }
 

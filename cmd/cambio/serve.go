@@ -81,7 +81,7 @@ func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err er
 		return nil, err
 	}
 	p.exchanges = storage.NewExchangeLog(p.store, c.exchangeLog, log)
-	p.metrics = newMetrics(p.keys.States)
+	p.metrics = newMetrics(p.keys.States, p.exchanges.Dropped)
 	router, err := p.router()
 	if err != nil {
 		return nil, err

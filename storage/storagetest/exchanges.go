@@ -90,6 +90,9 @@ func testNoSuccessWithoutRecord(t *testing.T, s *storage.Store) {
 	if got := recorded(t, s, id); len(got) != 0 {
 		t.Errorf("recorded %v", got)
 	}
+	if dropped := log.Dropped(); dropped[storage.DroppedByDatabase] != 2 {
+		t.Errorf("counted %v", dropped)
+	}
 }
 
 func testAsync(t *testing.T, s *storage.Store) {
@@ -120,6 +123,11 @@ func testOff(t *testing.T, s *storage.Store) {
 	log.Close()
 	if got := recorded(t, s, id); len(got) != 0 {
 		t.Errorf("recorded %v", got)
+	}
+	for cause, n := range log.Dropped() {
+		if n != 0 {
+			t.Errorf("%d dropped by %s, of which nobody wanted a record", n, cause)
+		}
 	}
 }
 
@@ -183,6 +191,10 @@ func testExchangeQuota(t *testing.T, s *storage.Store) {
 	count := map[string]int{}
 	for _, e := range recorded(t, s, flooded) {
 		count[e.Result]++
+	}
+	dropped := log.Dropped()
+	if n := attempts - count[registry.ResultRefused]; dropped[storage.DroppedByQuota]+dropped[storage.DroppedByQueue] != int64(n) || dropped[storage.DroppedByQuota] == 0 {
+		t.Errorf("counted %v, %d were not recorded", dropped, n)
 	}
 	if n := count[registry.ResultRefused]; n < burst || n > most {
 		t.Errorf("%d of %d refused attempts were recorded, want %d to %d", n, attempts, burst, most)
