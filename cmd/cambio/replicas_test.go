@@ -27,7 +27,7 @@ func TestTokensDieOnEveryReplica(t *testing.T) {
 		"the integrator is disabled": func(p *party) { f.disable("/integrators/" + p.id) },
 		"the integrator is deleted":  func(p *party) { f.remove("/integrators/" + p.id) },
 	} {
-		t.Run(rule, func(t *testing.T) {
+		t.Run("XTI-09: "+rule, func(t *testing.T) {
 			p := f.first.newParty(rule)
 			f.first.admin("PUT", "/integrators/"+p.id+"/lock-holders/"+holder, nil).mustBe(t, http.StatusNoContent)
 			token := p.exchange(p.idp.token(nil)).mustBe(t, http.StatusOK).text("access_token")

@@ -94,20 +94,49 @@ func TestIntegratorsAtOneKeyURL(t *testing.T) {
 	s.admin("POST", "/integrators/"+other.id+"/key-urls", object{"issuer": acme.idp.issuer, "url": acme.idp.url("/jwks.json"), "single_use": true}).mustBe(t, 201)
 	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"single_use": true}).mustBe(t, 200)
 	token := acme.idp.token(object{"jti": "one"})
-	acme.exchange(token).mustBe(t, 200)
-	if n := acme.idp.fetches.Load(); n != 1 {
-		t.Errorf("%d fetches for the first integrator", n)
-	}
-	issued := other.exchange(token).mustBe(t, 200) // XTI-07: the same issuer and jti, of another integrator
-	if n := acme.idp.fetches.Load(); n != 2 {
-		t.Errorf("%d fetches for both: the second used the first one's keys", n)
-	}
-	if claims := decoded(t, issued.text("access_token")); claims["integrator_id"] != other.id {
-		t.Errorf("claims %v", claims)
-	}
-	for _, p := range []*party{acme, other} {
-		p.exchange(token).mustRefuse(t, 400, grants.InvalidRequest, grants.Replayed)
-	}
+	t.Run("XTI-04: each fetches for itself", func(t *testing.T) {
+		acme.exchange(token).mustBe(t, 200)
+		if n := acme.idp.fetches.Load(); n != 1 {
+			t.Errorf("%d fetches for the first integrator", n)
+		}
+	})
+	t.Run("XTI-07: one issuer and jti, once for each", func(t *testing.T) {
+		issued := other.exchange(token).mustBe(t, 200)
+		if n := acme.idp.fetches.Load(); n != 2 {
+			t.Errorf("%d fetches for both: the second used the first one's keys", n)
+		}
+		if claims := decoded(t, issued.text("access_token")); claims["integrator_id"] != other.id {
+			t.Errorf("claims %v", claims)
+		}
+		for _, p := range []*party{acme, other} {
+			p.exchange(token).mustRefuse(t, 400, grants.InvalidRequest, grants.Replayed)
+		}
+	})
+}
+
+// XTI-04: an issuer has one integrator, unless an operator lets two share it;
+// a key URL may have any number.
+func TestWhoMayRegisterAnIssuer(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, databaseURL string) {
+		s := startServer(t, databaseURL, nil)
+		acme, other := s.newParty("Acme"), s.newParty("Other")
+		mine := other.adminToken("integrator.admin")
+		squat := object{"issuer": acme.idp.issuer, "url": "https://other.example/jwks.json"}
+		t.Run("XTI-04: another's issuer", func(t *testing.T) {
+			s.adminAs(mine, "POST", "/integrators/me/key-urls", squat).mustBeProblem(t, 409, "conflict")
+			s.adminAs(mine, "PATCH", "/integrators/me/key-urls/"+other.keyURL, object{"issuer": acme.idp.issuer}).mustBeProblem(t, 409, "conflict")
+		})
+		t.Run("XTI-04: another's key URL", func(t *testing.T) {
+			s.admin("POST", "/integrators/"+acme.id+"/key-urls", object{"issuer": "https://acme.example/", "url": "https://idp.example/jwks.json"}).mustBe(t, 201)
+			s.adminAs(mine, "POST", "/integrators/me/key-urls", object{"issuer": "https://other.example/", "url": "https://idp.example/jwks.json"}).mustBe(t, 201)
+		})
+		t.Run("XTI-04: a squatter is overruled by the operator", func(t *testing.T) {
+			s.adminAs(mine, "POST", "/integrators/me/key-urls", object{"issuer": "https://squatted.example/", "url": "https://other.example/jwks.json"}).mustBe(t, 201)
+			s.admin("POST", "/integrators/"+acme.id+"/key-urls", object{"issuer": "https://squatted.example/", "url": acme.idp.url("/jwks.json")}).mustBe(t, 201)
+			acme.manage("919424508", "east")
+			acme.exchange(acme.idp.token(object{"iss": "https://squatted.example/"})).mustBe(t, 200)
+		})
+	})
 }
 
 // CLM-01, XTI-04: an issuer is what was registered, byte by byte (RFC 8725
@@ -128,7 +157,7 @@ func TestSpellingsOfAnIssuer(t *testing.T) {
 		"a user": "https://xn--acm-yla.example@evil.example/tenant", "no scheme": "xn--acm-yla.example/tenant", "an empty query": registered + "?",
 		"Unicode instead of punycode": "https://acm\u00e9.example/tenant", "a space": registered + " ",
 	} {
-		t.Run(rule, func(t *testing.T) {
+		t.Run("XTI-04: "+rule, func(t *testing.T) {
 			spelt := object{"iss": issuer}
 			acme.exchange(acme.idp.token(spelt)).mustRefuse(t, 400, grants.InvalidRequest, grants.IssuerUnknown)
 			s.post(tokenEndpoint, anonymous, exchangeForm(acme.idp.token(spelt))).mustRefuse(t, 400, grants.InvalidRequest, "")
@@ -163,18 +192,21 @@ func TestEmptyIdsNameNobody(t *testing.T) {
 		acme := s.newParty("Acme")
 		mine := acme.adminToken("integrator.admin")
 		for _, id := range []string{"", "%20", "0", "00000000-0000-0000-0000-000000000000", "null", "*", "%25", "_", "me%00", "..", "%2e%2e", "'%20OR%201=1--"} {
-			for _, call := range []string{
-				"GET /integrators/" + id + "/key-urls", "GET /integrators/" + id + "/clients", "GET /integrators/" + id + "/lock-holders", "DELETE /integrators/" + id,
-				"POST /integrators/" + id + "/tokens/revoke", "DELETE /integrators/" + acme.id + "/clients/" + id, "DELETE /integrators/" + acme.id + "/key-urls/" + id,
-				"DELETE /integrators/" + acme.id + "/lock-holders/" + id, "GET /lock-holders/" + id + "/x", "DELETE /resource-servers/" + id,
-			} {
-				method, path, _ := strings.Cut(call, " ")
-				for _, token := range []string{s.token, mine} {
-					if a := s.adminAs(token, method, path, nil); a.status < 400 || a.status >= 500 {
-						t.Errorf("%s: %d %s", call, a.status, a.body)
+			t.Run("XTI-12: "+id, func(t *testing.T) {
+				for _, call := range []string{
+					"GET /integrators/" + id + "/key-urls", "GET /integrators/" + id + "/clients", "GET /integrators/" + id + "/lock-holders", "DELETE /integrators/" + id,
+					"GET /integrators/" + id + "/exchanges", "GET /integrators/" + id + "/scope-rules", "DELETE /integrators/" + acme.id + "/scope-rules/" + id,
+					"POST /integrators/" + id + "/tokens/revoke", "DELETE /integrators/" + acme.id + "/clients/" + id, "DELETE /integrators/" + acme.id + "/key-urls/" + id,
+					"DELETE /integrators/" + acme.id + "/lock-holders/" + id, "GET /lock-holders/" + id + "/x", "DELETE /resource-servers/" + id,
+				} {
+					method, path, _ := strings.Cut(call, " ")
+					for _, token := range []string{s.token, mine} {
+						if a := s.adminAs(token, method, path, nil); a.status < 400 || a.status >= 500 {
+							t.Errorf("%s: %d %s", call, a.status, a.body)
+						}
 					}
 				}
-			}
+			})
 		}
 		s.mustBeUntouched(acme)
 		s.mustBeActive(mine, true)

@@ -59,7 +59,7 @@ func TestWithdrawalReachesEveryReplica(t *testing.T) {
 	f := newFleet(t)
 	holder := f.acme.lockHolder()
 	for _, w := range withdrawals() {
-		t.Run(w.rule, func(t *testing.T) {
+		t.Run("XTI-09: "+w.rule, func(t *testing.T) {
 			p := f.first.newParty(w.rule)
 			p.share(holder)
 			before := len(f.acme.s.log.String())
