@@ -23,10 +23,11 @@ var openAPI []byte
 
 // API is the JSON skin.
 type API struct {
-	config  Config
-	service *service
-	checks  checkLimits
-	reading chan struct{} // holds one for each reading of the record of exchanges
+	config   Config
+	service  *service
+	checks   checkLimits
+	explains checkLimits
+	reading  chan struct{} // holds one for each reading of the record of exchanges
 }
 
 // New makes the API.
@@ -50,6 +51,7 @@ func (a *API) Mount(router *mux.Router) {
 	mount(a, routes, a.resourceServers())
 	a.mountLinks(routes)
 	a.route(routes, "/integrators/{integrator}/exchanges", methods{http.MethodGet: a.listExchanges})
+	a.route(routes, "/integrators/{integrator}/exchanges/explain", methods{http.MethodPost: a.explainExchange})
 	a.route(routes, "/integrators/{integrator}/tokens/revoke", methods{http.MethodPost: a.revokeTokens})
 }
 

@@ -49,7 +49,8 @@ type exchangeView struct {
 	TokenID   string             `json:"jti,omitempty"`
 	ExpiresAt time.Time          `json:"expires_at,omitzero"`
 
-	SubjectTokenHash string `json:"subject_token_sha256,omitempty"`
+	SubjectTokenHash string     `json:"subject_token_sha256,omitempty"`
+	Audit            *auditView `json:"audit,omitempty"`
 }
 
 func viewExchange(e *registry.Exchange) exchangeView {
@@ -57,7 +58,7 @@ func viewExchange(e *registry.Exchange) exchangeView {
 		ID: e.ID, At: e.At, GrantType: e.GrantType, Result: e.Result, Code: e.Code, Reason: e.Reason, ClientID: e.ClientID,
 		Issuer: e.Issuer, Subject: e.Subject, KeyID: e.KeyID, Granted: append([]string{}, e.Granted...),
 		Dropped: append([]registry.Dropped{}, e.Dropped...), TokenID: e.TokenID, ExpiresAt: e.ExpiresAt,
-		SubjectTokenHash: e.SubjectTokenHash,
+		SubjectTokenHash: e.SubjectTokenHash, Audit: viewAudit(e.Audit),
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 	operatorChecksPerMinute = 60
 )
 
-// checkLimits bounds fetches on demand. There are as many limiters as
+// checkLimits bounds what is done on demand. There are as many limiters as
 // integrators, twice.
 type checkLimits struct {
 	mu       sync.Mutex
@@ -34,6 +34,7 @@ type checkLimits struct {
 type checkQuota struct {
 	integratorID string
 	operator     bool
+	perMinute    int
 }
 
 // take gives how long to wait when the quota is used up, and 0 when it is not.
@@ -45,7 +46,7 @@ func (l *checkLimits) take(q checkQuota, now time.Time) time.Duration {
 	}
 	limiter, ok := l.limiters[q]
 	if !ok {
-		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(q.perMinute())), q.perMinute())
+		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(q.perMinute)), q.perMinute)
 		l.limiters[q] = limiter
 	}
 	reservation := limiter.ReserveN(now, 1)
@@ -56,17 +57,11 @@ func (l *checkLimits) take(q checkQuota, now time.Time) time.Duration {
 	return wait
 }
 
-func (q checkQuota) perMinute() int {
-	if q.operator {
-		return operatorChecksPerMinute
-	}
-	return checksPerMinute
-}
-
 func (a *API) mountKeyChecks(routes *mux.Router) {
 	const path = "/integrators/{integrator}/key-urls"
 	a.route(routes, path+"/check", methods{http.MethodPost: a.checkKeyURL})
 	a.route(routes, path+"/{key_url}/refresh", methods{http.MethodPost: a.refreshKeys})
+	a.route(routes, path+"/{key_url}/audit", methods{http.MethodGet: a.summarizeAudit})
 }
 
 // checkView is what a fetch found that changed nothing.
@@ -165,9 +160,12 @@ func (a *API) refreshKeys(w http.ResponseWriter, r request) error {
 }
 
 func (a *API) limitChecks(r request, integratorID string) error {
-	quota := checkQuota{integratorID, r.caller.Operator()}
+	quota := checkQuota{integratorID, r.caller.Operator(), checksPerMinute}
+	if quota.operator {
+		quota.perMinute = operatorChecksPerMinute
+	}
 	if wait := a.checks.take(quota, a.config.Now()); wait > 0 {
-		return tooManyError{wait, quota.perMinute()}
+		return tooManyError{wait, quota.perMinute, "fetches on demand"}
 	}
 	return nil
 }
@@ -176,11 +174,12 @@ func (a *API) limitChecks(r request, integratorID string) error {
 type tooManyError struct {
 	wait      time.Duration
 	perMinute int
+	what      string
 }
 
 // Error implements error.
 func (e tooManyError) Error() string {
-	return fmt.Sprintf("too many fetches on demand: you have %d a minute for this integrator, try again after Retry-After", e.perMinute)
+	return fmt.Sprintf("too many %s: you have %d a minute for this integrator, try again after Retry-After", e.what, e.perMinute)
 }
 
 // ownURL tells whether a URL is on the host and port of this server, by either

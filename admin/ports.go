@@ -24,6 +24,9 @@ type Config struct {
 	SubjectAudiences []string
 	// Keys are those of key URLs.
 	Keys Keys
+	// Explain decides about a subject token as the exchange does, by the same
+	// code, and says why. It stores nothing.
+	Explain func(ctx context.Context, q Question) (*Explanation, error)
 	// CheckCondition tells what is wrong with the condition of a key URL.
 	CheckCondition func(text string) error
 	// Pepper is the key of client secret hashes.
@@ -68,6 +71,7 @@ type Store interface {
 	scopeRules
 	resourceServers
 	Exchanges(ctx context.Context, integratorID string, filter registry.ExchangeFilter, page registry.Page) ([]registry.Exchange, error)
+	AuditSummary(ctx context.Context, integratorID, changeID string) (*registry.AuditSummary, error)
 }
 
 type integrators interface {

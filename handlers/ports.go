@@ -84,7 +84,8 @@ type Attempt struct {
 	Refusal      *grants.Refusal // nil when granted
 	Stranger     bool            // whoever tried did not authenticate
 
-	SubjectTokenHash string // tokenexchange.Request.SubjectTokenHash
+	SubjectTokenHash string               // tokenexchange.Request.SubjectTokenHash
+	Audit            *tokenexchange.Audit // nil: no change was on trial
 }
 
 // Event is one finished request.

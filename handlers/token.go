@@ -112,6 +112,7 @@ func (s *Server) attempt(ctx context.Context, grant string, request fosite.Acces
 		attempt.ClientID, attempt.IntegratorID = cmp.Or(d.ClientID, attempt.ClientID), cmp.Or(d.IntegratorID, attempt.IntegratorID)
 		attempt.Issuer, attempt.Subject, attempt.KeyID = d.Issuer, d.Subject, d.KeyID
 		attempt.Granted, attempt.Dropped, attempt.SubjectTokenHash = d.Scopes, d.Dropped, d.SubjectTokenHash
+		attempt.Audit = d.Audit
 	case *clientcredentials.Session:
 		attempt.Granted = session.Decision.Scopes
 	}

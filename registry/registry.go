@@ -159,6 +159,31 @@ type Exchange struct {
 	// lower-case hex. It is for finding an attempt and is no key: an ECDSA
 	// signature has a twin.
 	SubjectTokenHash string
+	Audit            *Audit // nil: no change was on trial
+}
+
+// Audit is what a change on trial would have done in one attempt.
+type Audit struct {
+	ChangeID string // KeyURL.AuditID
+	Result   string // granted or refused
+	Code     string // error code, when refused
+	Reason   string
+	Lost     []string // scopes that were granted, and would not have been
+	Gained   []string // the other way round
+}
+
+// AuditSummary is what a change on trial would have done in all attempts since
+// the trial began.
+type AuditSummary struct {
+	Exchanges   int64
+	Granted     int64            // as it was
+	WouldFail   int64            // granted, and would have been refused
+	WouldPass   int64            // refused, and would have been granted
+	Reasons     map[string]int64 // of those that would have been refused: the reason, or else the error code
+	Lost        map[string]int64 // by scope, where something would still have been granted
+	Gained      map[string]int64 // by scope, where something was granted
+	First, Last time.Time        // attempts that were counted
+	Incomplete  bool             // there are more kinds of attempts than are counted
 }
 
 // ExchangeFilter names records; what is empty names all.

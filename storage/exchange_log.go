@@ -60,6 +60,7 @@ type exchangeRow struct {
 	ExpiresAt    int64
 
 	SubjectTokenHash string
+	Audit            auditColumns `gorm:"embedded;embeddedPrefix:audit_"`
 }
 
 // TableName implements gorm's tabler.
@@ -153,6 +154,7 @@ func newExchangeRow(e registry.Exchange) (exchangeRow, error) {
 		IntegratorID: e.IntegratorID, ClientID: e.ClientID, Issuer: e.Issuer, Subject: e.Subject, KeyID: e.KeyID,
 		Granted: e.Granted, Dropped: string(dropped), TokenID: e.TokenID, ExpiresAt: micros(e.ExpiresAt),
 		SubjectTokenHash: e.SubjectTokenHash,
+		Audit:            newAuditColumns(e.Audit),
 	}, nil
 }
 
@@ -190,42 +192,4 @@ func (l *ExchangeLog) Close() {
 		close(l.queue)
 	}
 	<-l.done
-}
-
-// Exchanges lists the records of an integrator that a filter names, newest
-// first; page.After is the id of the last one seen.
-func (s *Store) Exchanges(ctx context.Context, integratorID string, filter registry.ExchangeFilter, page registry.Page) ([]registry.Exchange, error) {
-	query := s.reader.WithContext(ctx).Where("integrator_id = ?", integratorID).Order("id DESC").Limit(page.Rows())
-	for _, condition := range []struct{ text, value string }{
-		{"id < ?", page.After}, {"result = ?", filter.Result}, {"reason = ?", filter.Reason}, {"client_id = ?", filter.ClientID},
-		{"issuer = ?", filter.Issuer}, {"subject = ?", filter.Subject}, {"key_id = ?", filter.KeyID}, {"token_id = ?", filter.TokenID},
-		{"subject_token_hash = ?", filter.SubjectTokenHash},
-	} {
-		if condition.value != "" {
-			query = query.Where(condition.text, condition.value)
-		}
-	}
-	if !filter.From.IsZero() {
-		query = query.Where("at >= ?", micros(filter.From))
-	}
-	if !filter.To.IsZero() {
-		query = query.Where("at < ?", micros(filter.To))
-	}
-	var rows []exchangeRow
-	if err := query.Find(&rows).Error; err != nil {
-		return nil, translate(err)
-	}
-	exchanges := make([]registry.Exchange, len(rows))
-	for i, row := range rows {
-		exchanges[i] = registry.Exchange{
-			ID: row.ID, At: fromMicros(row.At), GrantType: row.GrantType, Result: row.Result, Code: row.Code, Reason: row.Reason,
-			IntegratorID: row.IntegratorID, ClientID: row.ClientID, Issuer: row.Issuer, Subject: row.Subject, KeyID: row.KeyID,
-			Granted: row.Granted, TokenID: row.TokenID, ExpiresAt: fromMicros(row.ExpiresAt),
-			SubjectTokenHash: row.SubjectTokenHash,
-		}
-		if err := json.Unmarshal([]byte(row.Dropped), &exchanges[i].Dropped); err != nil {
-			return nil, fmt.Errorf("record %s: %w", row.ID, err)
-		}
-	}
-	return exchanges, nil
 }

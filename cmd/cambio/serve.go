@@ -46,6 +46,7 @@ type program struct {
 	keys      *remote.Source
 	ring      *signing.Ring
 	directory *directory
+	explainer explainer
 	exchanges *storage.ExchangeLog
 	metrics   *metrics
 	public    net.Listener
@@ -188,6 +189,7 @@ func (p *program) router() (http.Handler, error) {
 		Issuer: c.issuer, Policies: p.directory, Targets: p.directory, Replays: p.store, MaxLifetime: c.accessTokenTTL, Now: c.now,
 		Verifier: &assertion.Verifier{Keys: p.keys, Now: c.now},
 	}
+	p.explainer = explainer{p.directory, exchanger}
 	router := mux.NewRouter().SkipClean(true)
 	handlers.New(handlers.Config{
 		Issuer:      c.issuer,
@@ -217,6 +219,7 @@ func (p *program) router() (http.Handler, error) {
 		Audiences:        []string{c.issuer, c.defaultAudience},
 		SubjectAudiences: c.subjectAudiences,
 		Keys:             adminKeys{p.keys},
+		Explain:          p.explainer.Explain,
 		CheckCondition: func(text string) error {
 			_, err := p.directory.conditions.Compile(text)
 			return err

@@ -237,7 +237,7 @@ func record(log *storage.ExchangeLog) func(context.Context, handlers.Attempt) er
 		e := registry.Exchange{
 			At: a.At, GrantType: a.GrantType, Result: registry.ResultGranted, IntegratorID: a.IntegratorID, ClientID: a.ClientID,
 			Issuer: a.Issuer, Subject: a.Subject, KeyID: a.KeyID, Granted: a.Granted, TokenID: a.TokenID, ExpiresAt: a.ExpiresAt,
-			SubjectTokenHash: a.SubjectTokenHash,
+			SubjectTokenHash: a.SubjectTokenHash, Audit: auditOf(a.Audit),
 		}
 		for _, dropped := range a.Dropped {
 			e.Dropped = append(e.Dropped, registry.Dropped(dropped))

@@ -97,6 +97,7 @@ func (t *Token) checkClaims(policy *Policy, now time.Time, trace *grants.Trace) 
 		return nil, refusal
 	}
 	if len(policy.Required) == 0 {
+		trace.Skip(StepRequired)
 		return claims, nil
 	}
 	refusal = claims.checkRequired(policy.Required)

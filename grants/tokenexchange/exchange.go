@@ -85,9 +85,7 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision,
 	}
 	before := *decision
 	policy, claims, refusal := x.judge(ctx, token, policies, r, decision, trace)
-	if trace == nil {
-		x.audit(ctx, token, policies, r, before, decision, refusal)
-	}
+	x.audit(ctx, token, policies, r, before, decision, refusal)
 	if refusal != nil {
 		return refusal
 	}

@@ -43,11 +43,13 @@ func CheckGrantType(grantTypes []string, assertion bool) *grants.Refusal {
 func (x *Exchanger) Explain(ctx context.Context, r Request) (*Decision, *grants.Trace, *grants.Refusal) {
 	r.Admit = nil
 	trace := &grants.Trace{}
-	decision, refusal := &Decision{}, (*grants.Refusal)(nil)
+	decision, refusal := &Decision{SubjectTokenHash: r.SubjectTokenHash()}, (*grants.Refusal)(nil)
 	if r.Client != nil {
 		refusal = CheckGrantType(r.Client.GrantTypes, r.Assertion)
 		trace.Check(StepClient, refusal, func() (string, string) { return "a client that may exchange tokens", r.Client.ID })
 		decision.ClientID, decision.IntegratorID = r.Client.ID, r.Client.IntegratorID
+	} else {
+		trace.Skip(StepClient)
 	}
 	if refusal == nil {
 		decision, refusal = x.decide(ctx, r, trace)
