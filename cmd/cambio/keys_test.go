@@ -87,6 +87,10 @@ func (i *testIDP) publishKeys(keys ...jose.JSONWebKey) {
 func TestAnOutageOfTheKeyURL(t *testing.T) {
 	f := newFleet(t)
 	f.at(f.first, f.idp.token(nil)).mustBe(t, http.StatusOK)
+	eventually(t, "the keys are remembered, for which no answer waits", func() bool {
+		documents, err := f.first.p.store.KeyDocuments(t.Context(), f.acme.id)
+		return err == nil && len(documents) > 0
+	})
 	f.idp.broken.Store(true)
 	f.clock.advance(23*time.Hour + 59*time.Minute)
 	f.both(func(name string, s *server) {
