@@ -133,7 +133,11 @@ func (a *API) explainExchange(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	return a.answer(w, http.StatusOK, a.viewExplanation(explanation))
+	view := viewExplanation(explanation)
+	if view.Hint, err = a.hint(r.Context(), integratorID, explanation); err != nil {
+		return err
+	}
+	return a.answer(w, http.StatusOK, view)
 }
 
 // question holds a body against the bounds of a token request.
@@ -151,7 +155,7 @@ func (in *questionInput) question(integratorID string) (Question, error) {
 	return q, faults.Err()
 }
 
-func (a *API) viewExplanation(e *Explanation) explanationView {
+func viewExplanation(e *Explanation) explanationView {
 	view := explanationView{
 		Result: registry.ResultGranted, Clientless: e.Clientless, Steps: []stepView{}, Scopes: []string{}, Dropped: []droppedView{},
 		Audit: viewAudit(e.Audit), SubjectTokenHash: e.SubjectTokenHash,

@@ -161,6 +161,30 @@ func TestExplainRefusals(t *testing.T) {
 	t.Error("explanations are not limited")
 }
 
+// The mistake that is made most is told at once: an issuer that only looks right.
+func TestExplainHintsAtIssuers(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme, bob := s.newParty("Acme"), s.newParty("Bob")
+	hint := func(issuer string) string {
+		t.Helper()
+		return acme.explain(object{"subject_token": acme.idp.token(object{"iss": issuer})}).mustBe(t, http.StatusOK).text("hint")
+	}
+	if h := hint(strings.TrimSuffix(acme.idp.issuer, "/")); !strings.Contains(h, acme.keyURL) || !strings.Contains(h, "byte by byte") {
+		t.Errorf("no slash: %q", h)
+	}
+	if h := hint(bob.idp.issuer); !strings.Contains(h, acme.idp.issuer) || strings.Contains(h, bob.keyURL) {
+		t.Errorf("another integrator's: %q", h)
+	}
+	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"status": "disabled"}).mustBe(t, http.StatusOK)
+	if h := hint(acme.idp.issuer); !strings.Contains(h, "is disabled") {
+		t.Errorf("disabled: %q", h)
+	}
+	s.admin("DELETE", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, nil).mustBe(t, http.StatusNoContent)
+	if h := hint(acme.idp.issuer); !strings.Contains(h, "no key URL yet") {
+		t.Errorf("none: %q", h)
+	}
+}
+
 // explainsPerTest is more than there are in a minute.
 const explainsPerTest = 100
 
