@@ -42,6 +42,7 @@ func (a *API) Mount(router *mux.Router) {
 	routes.HandleFunc("/openapi.yaml", a.document).Methods(http.MethodGet)
 	routes.HandleFunc("/openapi.yaml", a.wrongMethod(http.MethodGet))
 	mount(a, routes, a.integrators())
+	a.route(routes, "/provider-presets", methods{http.MethodGet: a.listPresets})
 	a.mountKeyChecks(routes) // before the collection, of which "check" would be an id
 	mount(a, routes, a.keyURLs())
 	mount(a, routes, a.clients())

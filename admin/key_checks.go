@@ -60,6 +60,7 @@ func (l *checkLimits) take(q checkQuota, now time.Time) time.Duration {
 func (a *API) mountKeyChecks(routes *mux.Router) {
 	const path = "/integrators/{integrator}/key-urls"
 	a.route(routes, path+"/check", methods{http.MethodPost: a.checkKeyURL})
+	a.route(routes, path+"/from-token", methods{http.MethodPost: a.proposeKeyURL})
 	a.route(routes, path+"/{key_url}/refresh", methods{http.MethodPost: a.refreshKeys})
 	a.route(routes, path+"/{key_url}/audit", methods{http.MethodGet: a.summarizeAudit})
 }
@@ -100,8 +101,17 @@ func (a *API) checkKeyURL(w http.ResponseWriter, r request) error {
 	if err := a.limitChecks(r, integratorID); err != nil {
 		return err
 	}
+	view, err := a.fetchNow(r, k.Source())
+	if err != nil {
+		return err
+	}
+	return a.answer(w, http.StatusOK, view)
+}
+
+// fetchNow tells what is behind a URL that may be fetched.
+func (a *API) fetchNow(r request, source registry.KeySource) (checkView, error) {
 	view := checkView{Keys: []keyView{}, Warnings: []registry.KeyWarning{}}
-	document, err := a.config.Keys.Check(r.Context(), k.Source(), r.caller.Operator())
+	document, err := a.config.Keys.Check(r.Context(), source, r.caller.Operator())
 	var failure *registry.KeysUnavailable
 	switch {
 	case errors.As(err, &failure):
@@ -110,7 +120,7 @@ func (a *API) checkKeyURL(w http.ResponseWriter, r request) error {
 			view.JWKSURI = failure.JWKSURI
 		}
 	case err != nil:
-		return err
+		return view, err
 	default:
 		view.Format, view.Keys, view.Warnings = document.FoundFormat, viewKeys(document), append(view.Warnings, document.Warnings...)
 		view.OK = slices.ContainsFunc(document.Keys, func(key registry.PublishedKey) bool { return key.Problem == "" })
@@ -118,7 +128,7 @@ func (a *API) checkKeyURL(w http.ResponseWriter, r request) error {
 			view.Keys[i].FirstSeen, view.Keys[i].LastSeen = time.Time{}, time.Time{}
 		}
 	}
-	return a.answer(w, http.StatusOK, view)
+	return view, nil
 }
 
 // leaveOut drops the faults of a member that need not be there.

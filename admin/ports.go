@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cambio-oauth/cambio/admin/presets"
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/registry"
 )
@@ -29,6 +30,8 @@ type Config struct {
 	Explain func(ctx context.Context, q Question) (*Explanation, error)
 	// CheckCondition tells what is wrong with the condition of a key URL.
 	CheckCondition func(text string) error
+	// Presets are the identity providers that are known.
+	Presets *presets.Catalogue
 	// Pepper is the key of client secret hashes.
 	Pepper registry.Pepper
 	// CursorKey authenticates cursors.

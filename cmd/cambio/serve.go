@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/cambio-oauth/cambio/admin"
+	"github.com/cambio-oauth/cambio/admin/presets"
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/grants/assertion"
@@ -211,6 +212,10 @@ func (p *program) router() (http.Handler, error) {
 		Observe:     p.metrics.observe,
 		Proxies:     c.trustedProxies,
 	}).Mount(router)
+	known, err := presets.Load()
+	if err != nil {
+		return nil, err
+	}
 	admin.New(admin.Config{
 		Store:            p.store,
 		Issuer:           c.issuer,
@@ -220,6 +225,7 @@ func (p *program) router() (http.Handler, error) {
 		SubjectAudiences: c.subjectAudiences,
 		Keys:             adminKeys{p.keys},
 		Explain:          p.explainer.Explain,
+		Presets:          known,
 		CheckCondition: func(text string) error {
 			_, err := p.directory.conditions.Compile(text)
 			return err
