@@ -134,7 +134,7 @@ func (a *API) explainExchange(w http.ResponseWriter, r request) error {
 		return err
 	}
 	view := viewExplanation(explanation)
-	if view.Hint, err = a.hint(r.Context(), integratorID, explanation); err != nil {
+	if err := a.addHints(r.Context(), q, explanation, &view); err != nil {
 		return err
 	}
 	return a.answer(w, http.StatusOK, view)

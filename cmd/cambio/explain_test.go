@@ -185,6 +185,25 @@ func TestExplainHintsAtIssuers(t *testing.T) {
 	}
 }
 
+// Of a provider that is known, explain says what to set there.
+func TestExplainHintsAtTheProvider(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	const issuer = "https://acme.eu.auth0.com/"
+	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"issuer": issuer}).mustBe(t, http.StatusOK)
+	for name, c := range map[string]struct{ token, step, says string }{
+		"only userinfo":  {acme.idp.token(object{"iss": issuer, "aud": issuer + "userinfo"}), "audience", "Applications > APIs"},
+		"no permissions": {acme.idp.token(object{"iss": issuer, "permissions": []string{}}), "scope", "Enable RBAC"},
+		"opaque":         {"v2.local-Zm9v", "token", "opaque"},
+		"encrypted":      {"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..aXY.Y2lwaGVy.dGFn", "token", "JWE"},
+	} {
+		a := acme.explain(object{"subject_token": c.token}).mustBe(t, http.StatusOK)
+		if step := a.step(t, c.step); step["result"] != "failed" || !strings.Contains(a.text("hint"), c.says) || step["hint"] != a.text("hint") {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+}
+
 // explainsPerTest is more than there are in a minute.
 const explainsPerTest = 100
 
