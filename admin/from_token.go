@@ -147,6 +147,10 @@ func (a *API) findKeys(r request, integratorID string, token presets.Token, disc
 		if err != nil || found == nil {
 			return err
 		}
+		if found.JWKSURI != "" && found.issuer != view.KeyURL.Issuer { // OpenID Connect Discovery §4.3, RFC 8414 §3.3
+			view.missing("url", "The discovery document at "+discovery+" is of the issuer "+grants.Shown(found.issuer)+", not of this token's: its keys are not used. Look for the issuer in the provider's settings.")
+			return nil
+		}
 		if view.KeyURL.URL = found.JWKSURI; found.JWKSURI == "" {
 			view.Keys = &foundKeys{checkView: *found}
 			view.missing("url", "There is no discovery document with a usable jwks_uri at "+discovery+". Look for jwks_uri, or JWKS, in the provider's documentation.")

@@ -73,6 +73,7 @@ type checkView struct {
 	Warnings []registry.KeyWarning `json:"warnings"`
 	Failure  *failureView          `json:"failure,omitempty"`
 	JWKSURI  string                `json:"jwks_uri,omitempty"` // where a discovery document says that the keys are
+	issuer   string                // of a discovery document
 }
 
 // checkKeyURL fetches what a key URL would fetch, and saves nothing. Only the
@@ -117,7 +118,7 @@ func (a *API) fetchNow(r request, source registry.KeySource) (checkView, error) 
 	case errors.As(err, &failure):
 		view.Failure = viewFailure(failure.Word)
 		if a.config.Keys.CheckURL(failure.JWKSURI) == nil { // a stranger's text until then
-			view.JWKSURI = failure.JWKSURI
+			view.JWKSURI, view.issuer = failure.JWKSURI, failure.Issuer
 		}
 	case err != nil:
 		return view, err

@@ -205,6 +205,9 @@ func flatten(ref *openapi3.SchemaRef) (properties openapi3.Schemas, required []s
 func tagsOf(structure reflect.Type) map[string]bool {
 	tags := map[string]bool{}
 	for _, field := range reflect.VisibleFields(structure) {
+		if !field.IsExported() && !field.Anonymous {
+			continue // in no document
+		}
 		if field.Anonymous {
 			continue
 		}

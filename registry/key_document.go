@@ -65,6 +65,7 @@ type KeysUnavailable struct {
 	Word string
 	// JWKSURI is what a discovery document, found instead of keys, names.
 	JWKSURI string
+	Issuer  string // likewise
 }
 
 // Error implements error.

@@ -108,6 +108,10 @@ func TestKeyURLFromAToken(t *testing.T) {
 		if len(slash.json["registered"].([]any)) != 0 || !slices.Contains(slash.values("warnings", "code"), "issuer_near_miss") {
 			t.Errorf("an issuer that reads almost the same: %s", slash.body)
 		}
+		other := acme.propose(acme.idp.token(object{"iss": host.URL + "/"})).mustBe(t, http.StatusOK)
+		if !strings.Contains(other.body, "is of the issuer "+host.URL+",") || strings.Contains(other.body, `"url":"`) {
+			t.Errorf("keys of another issuer's discovery document: %s", other.body)
+		}
 	})
 }
 

@@ -186,7 +186,7 @@ func keysError(err error) error {
 	}
 	unavailable := &registry.KeysUnavailable{Word: failure.Word}
 	if discovery := (*remote.DiscoveryError)(nil); errors.As(err, &discovery) {
-		unavailable.JWKSURI = discovery.JWKSURI
+		unavailable.JWKSURI, unavailable.Issuer = discovery.JWKSURI, discovery.Issuer
 	}
 	return unavailable
 }

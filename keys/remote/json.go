@@ -21,6 +21,7 @@ const maxJWKSURIBytes = 2048
 // Discovery §3 or RFC 8414 §2, which names where the keys are.
 type DiscoveryError struct {
 	JWKSURI string // as the document says it, not judged; empty when it cannot be a URL
+	Issuer  string // likewise
 }
 
 // Error implements error. Its text holds nothing of the document.
@@ -65,15 +66,20 @@ func shape(object map[string]any) (string, error) {
 		return FormatJWKS, nil
 	}
 	if uri, ok := object["jwks_uri"].(string); ok {
-		if len(uri) > maxJWKSURIBytes || !printable(uri) {
-			uri = ""
-		}
-		return "", &DiscoveryError{JWKSURI: uri}
+		issuer, _ := object["issuer"].(string)
+		return "", &DiscoveryError{JWKSURI: shortAndPrintable(uri), Issuer: shortAndPrintable(issuer)}
 	}
 	if isPEMMap(object) {
 		return FormatPEMMap, nil
 	}
 	return "", errors.New("expected a JWK set, which has an array with the name keys, or a map from kid to PEM")
+}
+
+func shortAndPrintable(uri string) string {
+	if len(uri) > maxJWKSURIBytes || !printable(uri) {
+		return ""
+	}
+	return uri
 }
 
 // publishesPrivateKey looks for private members (RFC 7518 §6.2.2, §6.3.2, RFC
