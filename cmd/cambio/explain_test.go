@@ -309,41 +309,41 @@ func newGenerator(t *testing.T, s *server) *generator {
 	return g
 }
 
-// one gives one of some values.
-func one[T any](g *generator, values ...T) T { return values[g.random.IntN(len(values))] }
+// pick gives one of some values.
+func pick[T any](g *generator, values ...T) T { return values[g.random.IntN(len(values))] }
 
 func (g *generator) question() admin.Question {
-	q := admin.Question{IntegratorID: g.acme.id, SubjectToken: g.token(), SubjectTokenType: grants.TokenTypeJWT, ClientID: one(g, g.clients...)}
+	q := admin.Question{IntegratorID: g.acme.id, SubjectToken: g.token(), SubjectTokenType: grants.TokenTypeJWT, ClientID: pick(g, g.clients...)}
 	if g.random.IntN(4) == 0 {
-		q.Scopes = []string{one(g, "orders.read", "lockHolder.identifier:NO.919424508.a", "lockHolder.identifier:NO.919424508.b", "x")}
+		q.Scopes = []string{pick(g, "orders.read", "lockHolder.identifier:NO.919424508.a", "lockHolder.identifier:NO.919424508.b", "x")}
 	}
 	if g.random.IntN(20) == 0 {
-		q.Audiences = []string{one(g, g.acme.s.url, "https://nobody.example")}
+		q.Audiences = []string{pick(g, g.acme.s.url, "https://nobody.example")}
 	}
 	if g.random.IntN(30) == 0 {
-		q.SubjectTokenType = one(g, grants.TokenTypeIDToken, grants.TokenTypeAccessToken, "x")
+		q.SubjectTokenType = pick(g, grants.TokenTypeIDToken, grants.TokenTypeAccessToken, "x")
 	}
 	return q
 }
 
 func (g *generator) token() string {
 	now := time.Now().Unix()
-	claims := object{"iss": one(g, g.acme.idp.issuer, g.acme.idp.issuer, g.acme.idp.issuer, "urn:second"), "sub": "jane", "aud": g.acme.s.url, "iat": now, "exp": now + 3600, "jti": fmt.Sprint(g.random.IntN(5000))}
+	claims := object{"iss": pick(g, g.acme.idp.issuer, g.acme.idp.issuer, g.acme.idp.issuer, "urn:second"), "sub": "jane", "aud": g.acme.s.url, "iat": now, "exp": now + 3600, "jti": fmt.Sprint(g.random.IntN(5000))}
 	var entries []any
 	for range g.random.IntN(5) {
-		entries = append(entries, one(g, "lockHolder.identifier:NO.919424508.a", "lockHolder.identifier:NO.919424508.b", "lockHolder.identifier:NO.919424508.z", "lockHolder.identifier:no", "read:orders", "read:\"", "x", "admin"))
+		entries = append(entries, pick(g, "lockHolder.identifier:NO.919424508.a", "lockHolder.identifier:NO.919424508.b", "lockHolder.identifier:NO.919424508.z", "lockHolder.identifier:no", "read:orders", "read:\"", "x", "admin"))
 	}
 	claims["permissions"] = entries
 	for g.random.IntN(3) == 0 {
-		name := one(g, "iss", "sub", "aud", "iat", "exp", "nbf", "jti", "permissions", "blocked", "nonce", "cnf")
-		claims[name] = one[any](g, nil, "x", 1, now-10, now+1e6, []any{}, []any{"other", 1}, "other", []any{"other"}, true)
+		name := pick(g, "iss", "sub", "aud", "iat", "exp", "nbf", "jti", "permissions", "blocked", "nonce", "cnf")
+		claims[name] = pick[any](g, nil, "x", 1, now-10, now+1e6, []any{}, []any{"other", 1}, "other", []any{"other"}, true)
 	}
-	header := object{"alg": one(g, "ES256", "ES256", "ES256", "ES256", "ES256", "ES256", "ES256", "RS256"), "kid": "key-1"}
+	header := object{"alg": pick(g, "ES256", "ES256", "ES256", "ES256", "ES256", "ES256", "ES256", "RS256"), "kid": "key-1"}
 	if g.random.IntN(12) == 0 {
 		header["kid"] = "key-2"
 	}
 	if g.random.IntN(40) == 0 {
-		header[one(g, "crit", "typ", "zip")] = one(g, "x", "jwt", "secevent+jwt")
+		header[pick(g, "crit", "typ", "zip")] = pick(g, "x", "jwt", "secevent+jwt")
 	}
 	input := encodePart(g.t, header) + "." + encodePart(g.t, claims)
 	digest := sha256.Sum256([]byte(input))
