@@ -334,5 +334,8 @@ func membersOfKind(kind string) []memberPool {
 		{"url", true, []string{`"https://idp.example/jwks"`, `"https://idp.example/JWKS"`, `"https://idp.example/a%62"`, `"http://10.0.0.1/"`, `"x"`}}, {"audiences", false, []string{`["a","b"]`, `["é"]`, `["a"]`, `null`, `[""]`, `["A"]`}},
 		{"algorithms", false, []string{`["ES256","RS256"]`, `["none"]`, `[]`, `null`}}, {"permissions_claim", false, []string{`"permissions"`, `["roles","scp"]`, `"/a/b"`, `""`, `[]`}},
 		{"permissions_format", false, []string{`"auto"`, `"space"`, `"x"`}}, {"clientless", false, []string{`true`, `false`, `"true"`}}, {"single_use", false, []string{`true`, `false`}},
-		{"max_lifetime", false, []string{`600`, `0`, `9223372036854775808`, `null`}}, {"condition", false, []string{`null`, `"true"`}}, status}
+		{"max_lifetime", false, []string{`600`, `0`, `9223372036854775808`, `null`}}, {"condition", false, []string{`null`, `"claims.tid == \"é\""`, `"claims.tid"`, `"("`}},
+		{"audience_claims", false, []string{`["aud"]`, `["client_id"]`, `["aud","client_id"]`, `[]`, `null`}}, {"mode", false, []string{`"enforce"`, `"audit"`, `"x"`}},
+		{"required_claims", false, []string{`[{"claim":"tid","values":["é","x"]}]`, `[{"claim":"/a/b"}]`, `[{"claim":"tid","value":"x"}]`, `[]`, `null`}},
+		{"change", false, []string{`{"max_lifetime":60}`, `{"max_lifetime":null,"condition":"true"}`, `{"issuer":"x"}`, `{}`, `null`}}, status}
 }
