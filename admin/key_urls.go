@@ -74,16 +74,7 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 	return collection[healthyKeyURL, keyURLInput]{
 		path: "/integrators/{integrator}/key-urls",
 		id:   "key_url",
-		fresh: func(integratorID string) *healthyKeyURL {
-			return &healthyKeyURL{KeyURL: registry.KeyURL{
-				IntegratorID: integratorID, Format: registry.FormatAuto, Status: registry.Active,
-				TokenRules: registry.TokenRules{
-					Algorithms: []string{"RS256"}, AudienceClaims: []string{"aud"},
-					PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray,
-					MaxLifetime: registry.Seconds(registry.DefaultMaxLifetime),
-				},
-			}}
-		},
+		fresh: freshKeyURL,
 		input: keyURLMembers,
 		apply: func(in keyURLInput, k *healthyKeyURL) error {
 			k.Issuer, k.URL, k.Format, k.TokenRules = in.Issuer, in.URL, in.Format, in.TokenRules
@@ -131,6 +122,18 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 			return store.DeleteKeyURL(ctx, integratorID, id, registry.KeyURLTerms{Audiences: a.config.SubjectAudiences})
 		},
 	}
+}
+
+// freshKeyURL gives the defaults.
+func freshKeyURL(integratorID string) *healthyKeyURL {
+	return &healthyKeyURL{KeyURL: registry.KeyURL{
+		IntegratorID: integratorID, Format: registry.FormatAuto, Status: registry.Active,
+		TokenRules: registry.TokenRules{
+			Algorithms: []string{"RS256"}, AudienceClaims: []string{"aud"},
+			PermissionsClaims: []string{registry.DefaultPermissions}, PermissionsFormat: registry.FormatArray,
+			MaxLifetime: registry.Seconds(registry.DefaultMaxLifetime),
+		},
+	}}
 }
 
 func keyURLMembers(k *healthyKeyURL) keyURLInput {
