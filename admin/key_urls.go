@@ -72,8 +72,8 @@ func (a *API) withHealth(ctx context.Context, integratorID string, keyURLs []reg
 func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 	store := a.config.Store
 	return collection[healthyKeyURL, keyURLInput]{
-		path: "/integrators/{integrator}/key-urls",
-		id:   "key_url",
+		path:  "/integrators/{integrator}/key-urls",
+		id:    "key_url",
 		fresh: freshKeyURL,
 		input: keyURLMembers,
 		apply: func(in keyURLInput, k *healthyKeyURL) error {
