@@ -111,7 +111,7 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"PurgeSubjectEpochs":  func(ctx context.Context) error { return s.PurgeSubjectEpochs(ctx, time.Now()) },
 		"PurgeRevoked":        func(ctx context.Context) error { return second(s.PurgeRevoked(ctx, time.Now())) },
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
-		"AuditSummary": func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
+		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
 		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
 		"Migrations":          nil, // PostgreSQL's have a connection of their own
 		"Migrate":             nil,
