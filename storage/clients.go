@@ -245,6 +245,14 @@ func (s *Store) DeleteClient(ctx context.Context, integratorID, clientID string)
 	})
 }
 
+// RehashClientSecret replaces the hash of a client's secret by one under another
+// pepper. The secret stays what it is, and so do the client's tokens.
+func (s *Store) RehashClientSecret(ctx context.Context, clientID string, was, hash []byte) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		return tx.Exec("UPDATE client_secrets SET hash = ? WHERE client_id = ? AND hash = ?", hash, clientID, was).Error
+	})
+}
+
 // EnsureOperator makes the operator's client be as c says, in particular have
 // exactly its secrets, and changes nothing when it already is. Another secret
 // kills the tokens that were got with the old one, and another client_id the

@@ -70,6 +70,17 @@ func (s *Store) RotateSigningKeys(ctx context.Context, active, next string, foll
 	})
 }
 
+// ResealSigningKey replaces what is sealed, if it is still what it was.
+func (s *Store) ResealSigningKey(ctx context.Context, id string, was, sealed []byte) error {
+	return s.change(ctx, func(tx *gorm.DB) error {
+		result := tx.Exec("UPDATE signing_keys SET sealed = ? WHERE id = ? AND sealed = ?", sealed, id, was)
+		if result.Error == nil && result.RowsAffected == 0 {
+			return registry.ErrNotFound
+		}
+		return result.Error
+	})
+}
+
 // DeleteSigningKeys deletes the keys that retired before a moment.
 func (s *Store) DeleteSigningKeys(ctx context.Context, retiredBefore time.Time) error {
 	return translate(s.writer.WithContext(ctx).

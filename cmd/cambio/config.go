@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -25,6 +26,7 @@ const (
 	secretKeyBytes    = 32
 	minOperatorSecret = 32
 	minAccessTokenTTL = time.Second
+	maxSigningKeyLife = 2 * 366 * 24 * time.Hour
 )
 
 // config is the configuration, checked.
@@ -34,6 +36,7 @@ type config struct {
 	issuer           string // empty until the listener is known
 	databaseURL      string
 	secretKey        []byte // empty until ensureSecretKey
+	previousKey      []byte // empty: none
 	operatorID       string
 	operatorSecret   string
 	subjectAudiences []string
@@ -41,6 +44,7 @@ type config struct {
 	keyURLAllow      []netip.Prefix
 	trustedProxies   []netip.Prefix
 	signingAlg       string
+	signingKeyLife   time.Duration // 0: no rotation on schedule
 	accessTokenTTL   time.Duration
 	exchangeLog      storage.LogMode
 	logLevel         slog.Level
@@ -76,10 +80,12 @@ func newConfig(values map[string]string) (*config, error) {
 		{"issuer", checkIssuer},
 		{"database_url", checkDatabase},
 		{"secret_key", func(v string) (err error) { c.secretKey, err = readSecretKey(v); return err }},
+		{"secret_key_previous", func(v string) (err error) { c.previousKey, err = readSecretKey(v); return c.checkPreviousKey(err) }},
 		{"operator_client_secret", func(v string) error { return checkOperator(c.operatorID, v) }},
 		{"key_url_allow", func(v string) (err error) { c.keyURLAllow, err = readPrefixes(v); return err }},
 		{"trusted_proxies", func(v string) (err error) { c.trustedProxies, err = readPrefixes(v); return err }},
 		{"signing_alg", oneOf(signing.ES256, signing.RS256, signing.EdDSA)},
+		{"signing_key_lifetime", func(v string) (err error) { c.signingKeyLife, err = readKeyLifetime(v); return err }},
 		{"access_token_ttl", func(v string) (err error) { c.accessTokenTTL, err = readTTL(v); return err }},
 		{"exchange_log", oneOf(string(storage.LogDurable), string(storage.LogAsync), string(storage.LogOff))},
 		{"subject_audiences", func(string) error { return checkAudiences(c.subjectAudiences...) }},
@@ -200,6 +206,21 @@ func readTTL(v string) (time.Duration, error) {
 	return ttl, nil
 }
 
+func readKeyLifetime(v string) (time.Duration, error) {
+	life, err := time.ParseDuration(v)
+	if err != nil || life != 0 && (life < time.Hour || life > maxSigningKeyLife) {
+		return 0, fmt.Errorf("want 0, or a duration from 1h to %s, found %q", maxSigningKeyLife, v)
+	}
+	return life, nil
+}
+
+func (c *config) checkPreviousKey(err error) error {
+	if err == nil && len(c.previousKey) > 0 && bytes.Equal(c.previousKey, c.secretKey) {
+		return errors.New("this is CAMBIO_SECRET_KEY itself: take it away, or set the other to the new key")
+	}
+	return err
+}
+
 // finish fills in what follows from the address that was taken.
 func (c *config) finish(listening net.Addr) {
 	if c.issuer == "" {
@@ -260,6 +281,18 @@ func loopback(listen string) bool {
 }
 
 // derive gives a key for one purpose, so that no two purposes share one.
-func (c *config) derive(purpose string) ([]byte, error) {
-	return hkdf.Key(sha256.New, c.secretKey, nil, "cambio "+purpose, secretKeyBytes)
+func (c *config) derive(purpose string) ([]byte, error) { return deriveKey(c.secretKey, purpose) }
+
+// derivePrevious gives what derive gave under the secret key of before; none
+// when there is no such key.
+func (c *config) derivePrevious(purpose string) ([][]byte, error) {
+	if len(c.previousKey) == 0 {
+		return nil, nil
+	}
+	key, err := deriveKey(c.previousKey, purpose)
+	return [][]byte{key}, err
+}
+
+func deriveKey(secret []byte, purpose string) ([]byte, error) {
+	return hkdf.Key(sha256.New, secret, nil, "cambio "+purpose, secretKeyBytes)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cambio-oauth/cambio/keys/signing"
 	"github.com/cambio-oauth/cambio/storage"
 )
 
@@ -183,8 +184,13 @@ func rotateKeys(ctx context.Context, c *config, store *storage.Store, out io.Wri
 	if err != nil {
 		return err
 	}
+	published := c.now().Sub(ring.NextPublished())
 	if err := ring.Rotate(ctx); err != nil {
 		return err
+	}
+	if published < signing.PublishedFor {
+		log.Warn("the key that signs now was published only a moment ago: verifiers that cached the JWKS before do not know it yet",
+			"published", published.Round(time.Second).String(), "wanted", signing.PublishedFor.String())
 	}
 	return listKeys(ctx, c, store, out)
 }

@@ -37,6 +37,8 @@ const (
 	drainTimeout      = 20 * time.Second
 	janitorInterval   = time.Minute
 	keyUsesInterval   = time.Minute
+	rotationInterval  = time.Minute
+	rehashInterval    = 10 * time.Second
 )
 
 // program is a running server.
@@ -56,6 +58,7 @@ type program struct {
 	stop      context.CancelFunc
 	workers   sync.WaitGroup
 	draining  chan struct{}
+	ending    sync.Once
 }
 
 // start builds the program from the ground up and begins to serve. What it
@@ -123,7 +126,14 @@ func (p *program) openStore(ctx context.Context) (err error) {
 func (p *program) openKeys(ctx context.Context) error {
 	p.keys = remote.New(remote.Config{Allow: p.config.keyURLAllow, Memory: p.store, Now: p.config.now, Log: p.log})
 	ring, err := openRing(ctx, p.config, p.store)
+	if err != nil {
+		return err
+	}
 	p.ring = ring
+	resealed, err := ring.Reseal(ctx)
+	if resealed > 0 {
+		p.log.Info("sealed signing keys under the present secret key", "count", resealed)
+	}
 	return err
 }
 
@@ -133,7 +143,11 @@ func openRing(ctx context.Context, c *config, store *storage.Store) (*signing.Ri
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := signing.NewSealer(key)
+	previous, err := c.derivePrevious("signing keys")
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := signing.NewSealer(key, previous...)
 	if err != nil {
 		return nil, err
 	}
@@ -155,13 +169,17 @@ func (p *program) openDirectory(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
+	previous, err := p.config.derivePrevious("client secrets")
+	if err != nil {
+		return err
+	}
 	conditions, err := condition.NewCompiler()
 	if err != nil {
 		return err
 	}
 	p.directory = &directory{
-		conditions: conditions,
-		Directory:  loaded, pepper: pepper, now: p.config.now, issuer: p.config.issuer,
+		conditions: conditions, previous: peppers(previous),
+		Directory: loaded, store: p.store, pepper: pepper, now: p.config.now, issuer: p.config.issuer,
 		subjectAudiences: p.config.subjectAudiences, defaultAudience: p.config.defaultAudience, keys: p.keys,
 	}
 	return nil
@@ -254,6 +272,8 @@ func (p *program) run(router http.Handler) {
 	p.every(ctx, signing.ReloadInterval, "read the signing keys", p.ring.Reload)
 	p.every(ctx, remote.RenewInterval, "renew the keys of key URLs", p.renewKeys)
 	p.every(ctx, keyUsesInterval, "note which keys were used", p.keys.SaveUses)
+	p.every(ctx, rotationInterval, "rotate the signing keys on schedule", p.rotateWhenDue)
+	p.every(ctx, rehashInterval, "hash client secrets under the present secret key", p.directory.rehash)
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
 	p.serve(p.public, closeAmbiguous(router))
 	if p.ops != nil {
@@ -330,7 +350,12 @@ func (p *program) clean(ctx context.Context) error {
 
 // shutdown ends gracefully: not ready, no new connections, the requests under
 // way answered, what is queued written.
-func (p *program) shutdown() error {
+func (p *program) shutdown() (err error) {
+	p.ending.Do(func() { err = p.drain() })
+	return err
+}
+
+func (p *program) drain() error {
 	close(p.draining)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()

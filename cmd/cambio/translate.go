@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,9 @@ import (
 type directory struct {
 	*storage.Directory
 	pepper           registry.Pepper
+	previous         []registry.Pepper // of the secret key of before
+	rehashing        sync.Map          // oldHash by client_id
+	store            *storage.Store
 	subjectAudiences []string
 	defaultAudience  string
 	issuer           string
@@ -133,11 +137,11 @@ func (a assertions) Consume(ctx context.Context, clientID, tokenID string, expir
 
 // Matches implements handlers.Clients.
 func (d *directory) Matches(client *handlers.Client, secret string) bool {
-	var secrets []registry.ClientSecret
-	if client != nil {
-		secrets = client.Registration.(*registry.Client).Secrets
+	if client == nil {
+		return d.pepper.Matches(secret, nil, d.now()) // as long as for one that exists
 	}
-	return d.pepper.Matches(secret, secrets, d.now())
+	registered := client.Registration.(*registry.Client)
+	return d.pepper.Matches(secret, registered.Secrets, d.now()) || d.matchesPrevious(registered, secret, d.now())
 }
 
 // adminKeys speaks of keys in the registry's words.

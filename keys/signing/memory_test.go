@@ -1,6 +1,7 @@
 package signing_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -37,6 +38,18 @@ func (m *memory) SigningKeys(context.Context) ([]registry.SigningKey, error) {
 		onRead(reads)
 	}
 	return rows, err
+}
+
+func (m *memory) ResealSigningKey(_ context.Context, id string, was, sealed []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.rows {
+		if m.rows[i].ID == id && bytes.Equal(m.rows[i].Sealed, was) {
+			m.rows[i].Sealed = sealed
+			return m.err
+		}
+	}
+	return registry.ErrNotFound
 }
 
 func (m *memory) AddSigningKey(_ context.Context, k registry.SigningKey) error {

@@ -32,6 +32,7 @@ type Store interface {
 	SigningKeys(ctx context.Context) ([]registry.SigningKey, error)
 	AddSigningKey(ctx context.Context, k registry.SigningKey) error
 	RotateSigningKeys(ctx context.Context, active, next string, following registry.SigningKey, at time.Time) error
+	ResealSigningKey(ctx context.Context, id string, was, sealed []byte) error
 }
 
 // Config is what a ring is made of.
@@ -215,6 +216,56 @@ func (r *Ring) Rotate(ctx context.Context) error {
 		return err
 	}
 	return r.Reload(ctx)
+}
+
+// PublishedFor is how long a key is published before it signs on schedule: twice
+// what the JWKS may be cached.
+const PublishedFor = 10 * time.Minute
+
+// RotateIfDue rotates when that was last done a lifetime ago, on whichever
+// replica comes first, and tells whether it did. The next key is as old as the
+// last rotation.
+func (r *Ring) RotateIfDue(ctx context.Context, lifetime time.Duration) (rotated bool, err error) {
+	if next := r.keys.Load().next; next == nil || r.config.Now().Sub(next.row.CreatedAt) < max(lifetime, PublishedFor) {
+		return false, nil
+	}
+	err = r.Rotate(ctx)
+	if errors.Is(err, registry.ErrConflict) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// NextPublished gives when the next key was published, zero when there is none.
+func (r *Ring) NextPublished() time.Time {
+	if next := r.keys.Load().next; next != nil {
+		return next.row.CreatedAt
+	}
+	return time.Time{}
+}
+
+// Reseal seals under the present secret key what is sealed under a previous one,
+// and tells how many keys that were. It can be done any number of times, and by
+// several replicas at once.
+func (r *Ring) Reseal(ctx context.Context) (resealed int, err error) {
+	rows, err := r.config.Store.SigningKeys(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		sealed, needed, err := r.config.Sealer.Reseal(row.ID, row.Sealed)
+		if errors.Is(err, ErrWrongKey) || !needed && err == nil {
+			continue // what does not open is left alone: it signs and verifies nothing
+		}
+		if err != nil {
+			return resealed, err
+		}
+		if err := r.config.Store.ResealSigningKey(ctx, row.ID, row.Sealed, sealed); err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return resealed, err
+		}
+		resealed++
+	}
+	return resealed, nil
 }
 
 // Keys lists the rows of the ring, oldest first, without their private halves.

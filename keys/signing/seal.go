@@ -15,11 +15,29 @@ var ErrWrongKey = errors.New("a signing key does not open: CAMBIO_SECRET_KEY is 
 // Sealer seals private keys with AES-256-GCM. The id of the row is part of
 // what is authenticated, so that a sealed key cannot be moved to another row.
 type Sealer struct {
-	aead cipher.AEAD
+	aead     cipher.AEAD
+	previous []cipher.AEAD // open, and seal nothing
 }
 
-// NewSealer makes a sealer of exactly 32 bytes of key.
-func NewSealer(key []byte) (*Sealer, error) {
+// NewSealer makes a sealer of exactly 32 bytes of key. What was sealed under a
+// previous key still opens.
+func NewSealer(key []byte, previous ...[]byte) (*Sealer, error) {
+	aead, err := newAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	sealer := &Sealer{aead: aead}
+	for _, key := range previous {
+		aead, err := newAEAD(key)
+		if err != nil {
+			return nil, err
+		}
+		sealer.previous = append(sealer.previous, aead)
+	}
+	return sealer, nil
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
 	if len(key) != 32 {
 		return nil, fmt.Errorf("sealing takes a key of 32 bytes, not %d", len(key))
 	}
@@ -27,8 +45,7 @@ func NewSealer(key []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	aead, err := cipher.NewGCM(block)
-	return &Sealer{aead: aead}, err
+	return cipher.NewGCM(block)
 }
 
 // Seal encrypts secret for one row.
@@ -42,14 +59,37 @@ func (s *Sealer) Seal(id string, secret []byte) ([]byte, error) {
 
 // Open decrypts what Seal made for the same row.
 func (s *Sealer) Open(id string, sealed []byte) ([]byte, error) {
-	if len(sealed) < s.aead.NonceSize() {
-		return nil, ErrWrongKey
+	if secret, ok := open(s.aead, id, sealed); ok {
+		return secret, nil
 	}
-	secret, err := s.aead.Open(nil, sealed[:s.aead.NonceSize()], sealed[s.aead.NonceSize():], associated(id))
+	for _, aead := range s.previous {
+		if secret, ok := open(aead, id, sealed); ok {
+			return secret, nil
+		}
+	}
+	return nil, ErrWrongKey
+}
+
+// Reseal gives what was sealed under a previous key under the present one. It
+// tells whether that was needed.
+func (s *Sealer) Reseal(id string, sealed []byte) (resealed []byte, needed bool, err error) {
+	if _, ok := open(s.aead, id, sealed); ok {
+		return nil, false, nil
+	}
+	secret, err := s.Open(id, sealed)
 	if err != nil {
-		return nil, ErrWrongKey
+		return nil, false, err
 	}
-	return secret, nil
+	resealed, err = s.Seal(id, secret)
+	return resealed, true, err
+}
+
+func open(aead cipher.AEAD, id string, sealed []byte) ([]byte, bool) {
+	if len(sealed) < aead.NonceSize() {
+		return nil, false
+	}
+	secret, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], associated(id))
+	return secret, err == nil
 }
 
 func associated(id string) []byte { return []byte("cambio signing key " + id) }

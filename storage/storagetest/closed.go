@@ -100,10 +100,12 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"KeysUsed": func(ctx context.Context) error {
 			return s.KeysUsed(ctx, []registry.KeyUse{{Source: k.Source(), Thumbprint: "x"}})
 		},
-		"KeysEpoch":     func(ctx context.Context) error { return second(s.KeysEpoch(ctx, k.Source())) },
-		"Consume":       func(ctx context.Context) error { return second(s.Consume(ctx, "x", "y", "z", time.Now())) },
-		"Consumed":      func(ctx context.Context) error { return second(s.Consumed(ctx, "x", "y", "z")) },
-		"PurgeConsumed": func(ctx context.Context) error { return second(s.PurgeConsumed(ctx, time.Now())) },
+		"KeysEpoch":          func(ctx context.Context) error { return second(s.KeysEpoch(ctx, k.Source())) },
+		"Consume":            func(ctx context.Context) error { return second(s.Consume(ctx, "x", "y", "z", time.Now())) },
+		"ResealSigningKey":   func(ctx context.Context) error { return s.ResealSigningKey(ctx, "x", []byte("a"), []byte("b")) },
+		"RehashClientSecret": func(ctx context.Context) error { return s.RehashClientSecret(ctx, "x", []byte("a"), []byte("b")) },
+		"Consumed":           func(ctx context.Context) error { return second(s.Consumed(ctx, "x", "y", "z")) },
+		"PurgeConsumed":      func(ctx context.Context) error { return second(s.PurgeConsumed(ctx, time.Now())) },
 		"TokenState": func(ctx context.Context) error {
 			return second(s.TokenState(ctx, storage.TokenQuery{ID: "jti", IntegratorID: "x", ClientID: "y"}))
 		},
