@@ -70,6 +70,8 @@ func merge[I any](members map[string]json.RawMessage, current, defaults I) (merg
 		pointer := "/" + escapePointer(name)
 		_, known := fallback[name]
 		switch {
+		case known && string(value) == "null" && neverNull(current, name):
+			faults.Add(false, pointer, "type", "null would mean the default, which is not what this member is set to by leaving it out")
 		case known && string(value) == "null":
 			values[name] = fallback[name]
 		case known:
@@ -89,6 +91,12 @@ func merge[I any](members map[string]json.RawMessage, current, defaults I) (merg
 	}
 	slices.SortFunc(faults, func(a, b registry.FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return merged, faults.Err()
+}
+
+// neverNull tells members for which the default would do something.
+func neverNull(input any, name string) bool {
+	strict, ok := input.(interface{ neverNull() []string })
+	return ok && slices.Contains(strict.neverNull(), name)
 }
 
 // mergePatch is RFC 7396 §2, below the first level.

@@ -74,7 +74,18 @@ func (a *API) proposeKeyURL(w http.ResponseWriter, r request) error {
 	if err := a.findKeys(r, integratorID, token, proposal.Discovery, view); err != nil {
 		return err
 	}
+	a.wantBinding(view)
 	return a.answer(w, http.StatusOK, view)
+}
+
+// wantBinding asks for what a key URL needs whose keys sign everybody's tokens,
+// and the preset, if there is one, did not know.
+func (a *API) wantBinding(view *proposalView) {
+	shared, anyAudience := a.config.Keys.SharedKeys(view.KeyURL.URL)
+	rules := registry.TokenRules{RequiredClaims: view.KeyURL.RequiredClaims, Audiences: view.KeyURL.Audiences, AudienceClaims: []string{"aud"}}
+	if shared && !rules.Bound(nil) && (anyAudience || !rules.AudienceBound()) {
+		view.missing("required_claims", "The keys there sign the tokens of everybody at this provider. Require a claim with values that are yours: of an owner, a tenant, a project.")
+	}
 }
 
 // readToken reads a token as the grant does, but for aud, which it may lack: to

@@ -19,6 +19,9 @@ type keyURLInput struct {
 	Status     registry.Status `json:"status"`
 }
 
+// neverNull: the default mode puts a change into force.
+func (keyURLInput) neverNull() []string { return []string{"mode"} }
+
 // Modes of a key URL: its rules are in force, and in audit a change to them is
 // on trial beside them.
 const (

@@ -28,8 +28,9 @@ type Config struct {
 	// Explain decides about a subject token as the exchange does, by the same
 	// code, and says why. It stores nothing.
 	Explain func(ctx context.Context, q Question) (*Explanation, error)
-	// CheckCondition tells what is wrong with the condition of a key URL.
-	CheckCondition func(text string) error
+	// CheckCondition tells what is wrong with the condition of a key URL, or
+	// which claims it names.
+	CheckCondition func(text string) (claims []string, err error)
 	// Presets are the identity providers that are known.
 	Presets *presets.Catalogue
 	// Pepper is the key of client secret hashes.

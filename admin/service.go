@@ -73,7 +73,7 @@ func (s *service) checkCondition(c registry.Condition, pointer string, faults *r
 	if c == "" {
 		return
 	}
-	if err := s.config.CheckCondition(string(c)); err != nil {
+	if _, err := s.config.CheckCondition(string(c)); err != nil {
 		faults.Add(false, pointer, "invalid", err.Error())
 	}
 }
@@ -82,12 +82,19 @@ func (s *service) checkCondition(c registry.Condition, pointer string, faults *r
 // provider, something else has to tell them apart (RFC 8725 §3.8, §3.9).
 func (s *service) mustBeBound(k *registry.KeyURL) error {
 	shared, anyAudience := s.config.Keys.SharedKeys(k.URL)
+	if !shared || k.Status != registry.Active {
+		return nil
+	}
+	var condition []string
+	if k.Condition != "" {
+		condition, _ = s.config.CheckCondition(string(k.Condition)) // which was found sound
+	}
 	var faults registry.Invalid
-	if shared && k.Status == registry.Active && !k.Bound() {
+	if !k.Bound(condition) {
 		faults.Add(!anyAudience, "/required_claims", "shared_keys",
-			"these keys sign the tokens of everybody at this provider, who may choose any audience: require a claim with values that are yours (of an owner, a tenant, a project), or set a condition")
-		faults.Add(anyAudience || len(k.Audiences) > 0, "/audiences", "shared_keys",
-			"these keys sign the tokens of everybody at this provider: set audiences that no other tenant can get, require a claim with values that are yours, or set a condition")
+			"these keys sign the tokens of everybody at this provider, who may choose any audience: require a claim with values that are yours (of an owner, a tenant, a project), or set a condition on such a claim")
+		faults.Add(anyAudience || k.AudienceBound(), "/audiences", "shared_keys",
+			"these keys sign the tokens of everybody at this provider: set audiences that no other tenant can get, require a claim with values that are yours, or set a condition on such a claim")
 	}
 	return faults.Err()
 }

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -44,17 +43,28 @@ type RequiredClaim struct {
 // UnmarshalJSON implements json.Unmarshaler. A misspelt member would ask for
 // less than was meant.
 func (r *RequiredClaim) UnmarshalJSON(data []byte) error {
-	type plain RequiredClaim
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	claim := plain{Values: []string{}}
-	if err := decoder.Decode(&claim); err != nil {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
 		return err
 	}
-	if claim.Values == nil {
-		claim.Values = []string{}
+	*r = RequiredClaim{Values: []string{}}
+	for name, value := range members {
+		var err error
+		switch name {
+		case "claim":
+			err = json.Unmarshal(value, &r.Claim)
+		case "values":
+			err = json.Unmarshal(value, &r.Values)
+		default:
+			err = errors.New("there is no member " + strconv.Quote(name))
+		}
+		if err != nil {
+			return err
+		}
 	}
-	*r = RequiredClaim(claim)
+	if r.Values == nil {
+		r.Values = []string{}
+	}
 	return nil
 }
 
@@ -120,7 +130,8 @@ func (r *TokenRules) check(faults *Invalid, place string) {
 	faults.Add(len(r.Algorithms) > 0 && known && unique(r.Algorithms), place+"/algorithms", "invalid", "want one or more of "+strings.Join(Algorithms(), " "))
 	sound := !slices.ContainsFunc(r.Audiences, func(a string) bool { return !ValidAudience(a) })
 	faults.Add(sound && unique(r.Audiences) && len(r.Audiences) <= maxAudiences, place+"/audiences", "invalid", "want at most 16 values of printable ASCII without spaces")
-	faults.Add(validClaimNames(r.AudienceClaims) && len(r.AudienceClaims) <= maxAudienceClaims, place+"/audience_claims", "invalid", "want the names of 1 to 4 different claims")
+	named := validClaimNames(r.AudienceClaims) && !slices.ContainsFunc(r.AudienceClaims, func(c string) bool { return strings.HasPrefix(c, "/") })
+	faults.Add(named && len(r.AudienceClaims) <= maxAudienceClaims, place+"/audience_claims", "invalid", "want the names of 1 to 4 different claims, not JSON Pointers")
 	other := slices.ContainsFunc(r.AudienceClaims, func(c string) bool { return c != "aud" })
 	faults.Add(!other || len(r.Audiences) > 0, place+"/audiences", "required", "want the values of audience_claims that are meant for you: what this server is called stands in aud alone")
 	faults.Add(validRequired(r.RequiredClaims), place+"/required_claims", "invalid",
@@ -148,10 +159,24 @@ func validRequired(required []RequiredClaim) bool {
 	return len(required) <= maxRequiredClaims && unique(names)
 }
 
-// Bound tells whether the rules hold something that tells the tokens of one
-// tenant from those of another, where all are signed with the same keys.
-func (r *TokenRules) Bound() bool {
-	return r.Condition != "" || slices.ContainsFunc(r.RequiredClaims, func(c RequiredClaim) bool { return len(c.Values) > 0 })
+// Bound tells whether the rules ask for something that tells the tokens of one
+// tenant from those of another, where all are signed with the same keys: a
+// value of a claim that the provider sets, or a condition on one.
+func (r *TokenRules) Bound(condition []string) bool {
+	return slices.ContainsFunc(condition, tellsTenants) ||
+		slices.ContainsFunc(r.RequiredClaims, func(c RequiredClaim) bool { return len(c.Values) > 0 && tellsTenants(c.Claim) })
+}
+
+// AudienceBound tells whether the audience is the aud of a token, and the key
+// URL's own.
+func (r *TokenRules) AudienceBound() bool {
+	return len(r.Audiences) > 0 && slices.Equal(r.AudienceClaims, []string{"aud"})
+}
+
+// tellsTenants: what every token has says nothing of whose it is, and aud is
+// asked for by whoever gets it.
+func tellsTenants(claim string) bool {
+	return !slices.Contains([]string{"iss", "aud", "exp", "iat", "nbf", "jti", "typ"}, strings.TrimPrefix(claim, "/"))
 }
 
 // AuditID names a trial: any change to the key URL begins another.
@@ -174,9 +199,16 @@ func (c Change) Apply(rules TokenRules) (TokenRules, error) {
 	if err := json.Unmarshal(text, &changed); err != nil {
 		return rules, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(c))
-	decoder.DisallowUnknownFields()
-	if decoder.Decode(&changed) != nil {
+	var members, known map[string]json.RawMessage
+	if json.Unmarshal(c, &members) != nil || json.Unmarshal(text, &known) != nil {
+		return rules, errUnknownRule
+	}
+	for name := range members { // exactly: encoding/json takes names in any case
+		if _, ok := known[name]; !ok {
+			return rules, errUnknownRule
+		}
+	}
+	if json.Unmarshal(c, &changed) != nil {
 		return rules, errUnknownRule
 	}
 	return changed, nil

@@ -45,7 +45,7 @@ func (s *Store) AuditSummary(ctx context.Context, integratorID, changeID string)
 		First, Last int64
 	}
 	err := s.reader.WithContext(ctx).Raw(`SELECT result, audit_result, audit_code, audit_reason, audit_lost, audit_gained,
-		COUNT(*) AS n, MIN(at) AS first, MAX(at) AS last FROM exchanges WHERE integrator_id = ? AND audit_change = ?
+		COUNT(*) AS n, MIN(at) AS first, MAX(at) AS last FROM exchanges WHERE integrator_id = ? AND audit_change = ? AND audit_change <> ''
 		GROUP BY result, audit_result, audit_code, audit_reason, audit_lost, audit_gained ORDER BY n DESC LIMIT ?`,
 		integratorID, changeID, maxAuditKinds+1).Scan(&kinds).Error
 	if err != nil {

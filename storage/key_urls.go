@@ -129,12 +129,16 @@ func sameKeys(k *registry.KeyURL) any {
 // settle holds a key URL that was just written against all others. Changes
 // come one after the other, so what it reads stays true.
 func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
-	var counts struct{ Own, SameIssuer, Audited int64 }
+	var counts struct{ Own, SameIssuer, Audited, Mixed int64 }
 	err := tx.Raw(`SELECT
 		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ?) AS own,
 		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ?) AS same_issuer,
-		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ? AND audited_change <> '') AS audited`,
-		k.IntegratorID, k.IntegratorID, k.Issuer, k.IntegratorID, k.Issuer).Scan(&counts).Error
+		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ? AND audited_change <> '') AS audited,
+		(SELECT COUNT(*) FROM key_urls a JOIN key_urls b ON a.issuer = b.issuer AND a.integrator_id <> b.integrator_id
+			WHERE a.issuer = ? AND a.integrator_id = ? AND a.clientless = ? AND b.clientless = ?
+			AND (a.audience_claims <> ? OR b.audience_claims <> ?)) AS mixed`,
+		k.IntegratorID, k.IntegratorID, k.Issuer, k.IntegratorID, k.Issuer,
+		k.Issuer, k.IntegratorID, true, true, list{"aud"}, list{"aud"}).Scan(&counts).Error
 	if err != nil {
 		return err
 	}
@@ -151,6 +155,8 @@ func settle(tx *gorm.DB, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 		return registry.Conflict(fmt.Sprintf("this integrator has %d key URLs for this issuer already, which is the most", registry.MaxKeyURLsPerIssuer))
 	case counts.Audited > 1:
 		return registry.Conflict("another key URL of this issuer has a change in audit: one at a time, or nobody could tell which of them did what")
+	case counts.Mixed > 0: // a token could be several integrators' by several claims
+		return registry.Conflict("another integrator has a clientless key URL for this issuer: then the audience is in aud alone for both")
 	case foreign:
 		return registry.Conflict("another integrator has registered this issuer, or one that reads the same: only an operator may let two share it")
 	}

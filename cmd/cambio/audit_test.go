@@ -94,6 +94,18 @@ func TestTrialsOfChanges(t *testing.T) {
 	if !reflect.DeepEqual(sum.json["reasons"], object{"lifetime_too_long": 1.0}) || sum.json["exchanges"] != 2.0 {
 		t.Errorf("%s", sum.body)
 	}
+	s.admin("PATCH", keyURL, object{"change": object{"max_lifetime": 86400}}).mustBe(t, http.StatusOK)
+	acme.exchange(acme.idp.token(object{"jti": "2"})).mustBe(t, http.StatusOK)
+	acme.exchange(acme.idp.token(object{"jti": "2"})).mustRefuse(t, http.StatusBadRequest, grants.InvalidRequest, grants.Replayed)
+	if sum := s.admin("GET", keyURL+"/audit", nil).mustBe(t, http.StatusOK); sum.json["would_pass"] != 0.0 || sum.json["would_fail"] != 0.0 || sum.json["exchanges"] != 2.0 {
+		t.Errorf("a token that was used up: %s", sum.body)
+	}
+	for name, change := range map[string]object{"another case": {"Max_Lifetime": 60}, "another case beside": {"max_lifetime": 60, "maX_lifetime": 61}} {
+		if a := s.admin("PATCH", keyURL, object{"change": change}); a.status != http.StatusUnprocessableEntity && a.status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	s.admin("PATCH", keyURL, object{"mode": nil}).mustBe(t, http.StatusUnprocessableEntity) // which would put it into force
 	second := s.admin("POST", keyURLs, object{"issuer": acme.idp.issuer, "url": acme.idp.url("/spki.pem")}).mustBe(t, http.StatusCreated).text("id")
 	s.admin("PATCH", keyURLs+"/"+second, trial).mustBe(t, http.StatusConflict)
 	s.admin("PATCH", keyURL, object{"change": nil}).mustBe(t, http.StatusUnprocessableEntity)

@@ -97,17 +97,22 @@ func TestSharedKeysMustBeBound(t *testing.T) {
 		members object
 		ok      bool
 	}{
-		"nothing":                        {google, nil, false},
-		"an audience":                    {google, object{"audiences": []string{"api"}}, true},
-		"a bound claim":                  {google, object{"required_claims": []object{{"claim": "hd", "values": []string{"acme.example"}}}}, true},
-		"a condition":                    {google, object{"condition": `claims.hd == "acme.example"`}, true},
-		"a claim of any value":           {google, object{"required_claims": []object{{"claim": "hd"}}}, false},
-		"Entra, common":                  {"https://login.microsoftonline.com/common/discovery/v2.0/keys", nil, false},
-		"Entra, a tenant":                {"https://login.microsoftonline.com/72f988bf/discovery/v2.0/keys", nil, true},
-		"GitHub, an audience":            {github, object{"audiences": []string{"api"}}, false},
-		"GitHub, an owner":               {github, object{"audiences": []string{"api"}, "required_claims": owner}, true},
-		"GitHub with a dot, in capitals": {"https://TOKEN.actions.githubusercontent.com./.well-known/jwks", nil, false},
-		"nothing, where it is disabled":  {google, object{"status": "disabled"}, true},
+		"nothing":                             {google, nil, false},
+		"an audience":                         {google, object{"audiences": []string{"api"}}, true},
+		"a bound claim":                       {google, object{"required_claims": []object{{"claim": "hd", "values": []string{"acme.example"}}}}, true},
+		"a condition":                         {google, object{"condition": `claims.hd == "acme.example"`}, true},
+		"a condition on nothing":              {google, object{"condition": "true"}, false},
+		"a condition on what all have":        {google, object{"condition": `claims.iss == "https://accounts.google.com"`}, false},
+		"a claim that all have":               {google, object{"required_claims": []object{{"claim": "/iss", "values": []string{"https://accounts.google.com"}}}}, false},
+		"the issuer for an audience":          {google, object{"audience_claims": []string{"iss"}, "audiences": []string{"https://accounts.google.com"}}, false},
+		"a claim of any value":                {google, object{"required_claims": []object{{"claim": "hd"}}}, false},
+		"Entra, common":                       {"https://login.microsoftonline.com/common/discovery/v2.0/keys", nil, false},
+		"Entra, a tenant":                     {"https://login.microsoftonline.com/72f988bf/discovery/v2.0/keys", nil, true},
+		"GitHub, an audience":                 {github, object{"audiences": []string{"api"}}, false},
+		"GitHub, an audience by another name": {github, object{"required_claims": []object{{"claim": "aud", "values": []string{"api"}}}}, false},
+		"GitHub, an owner":                    {github, object{"audiences": []string{"api"}, "required_claims": owner}, true},
+		"GitHub with a dot, in capitals":      {"https://TOKEN.actions.githubusercontent.com./.well-known/jwks", nil, false},
+		"nothing, where it is disabled":       {google, object{"status": "disabled"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := create(c.url, c.members)

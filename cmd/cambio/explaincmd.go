@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,8 +22,23 @@ import (
 // maxAnswerBytes bounds what a server can make us read.
 const maxAnswerBytes = 4 << 20
 
-// errRefused ends the command with a status that scripts see.
+// errRefused ends the command with a status of its own, for scripts.
 var errRefused = errors.New("the token would be refused")
+
+// exitStatus: 1 for what was asked about, and whatever else is wrong with any
+// other command; 2 where explain could not find out.
+func exitStatus(err error) int {
+	if unknown := (*notExplained)(nil); errors.As(err, &unknown) {
+		return 2
+	}
+	return 1
+}
+
+// notExplained wraps why explain could not find out.
+type notExplained struct{ error }
+
+// Unwrap gives the cause.
+func (e *notExplained) Unwrap() error { return e.error }
 
 // explainCommand asks a running server why a subject token is accepted, cut
 // down or refused. The token comes by standard input or file: arguments are in
@@ -35,8 +51,15 @@ func explainCommand() *cobra.Command {
 
 The token is read from FILE or standard input. Without --login-client-id the operator's credentials
 of the configuration are used; an integrator takes those of a client of its own with the scope
-integrator.admin. Exits with 1 when the token would be refused.`,
-		Args: cobra.MaximumNArgs(1), RunE: runExplain,
+integrator.admin. Exits with 1 when the token would be refused, and with 2 when that is not known.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := runExplain(cmd, args)
+			if err == nil || errors.Is(err, errRefused) {
+				return err
+			}
+			return &notExplained{err}
+		},
 	}
 	flags := cmd.Flags()
 	flags.String("server", "", "issuer of the server; default CAMBIO_ISSUER, or else http://127.0.0.1:8080")
@@ -47,6 +70,7 @@ integrator.admin. Exits with 1 when the token would be refused.`,
 	flags.String("subject-token-type", "", "type that it would give the token; default "+grants.TokenTypeJWT)
 	flags.String("login-client-id", "", "client to ask with")
 	flags.String("login-client-secret-file", "", "file with its secret")
+	flags.Bool("allow-http", false, "send credentials and the token by http to another machine")
 	flags.Bool("json", false, "print the server's answer as it is")
 	return cmd
 }
@@ -72,6 +96,9 @@ func runExplain(cmd *cobra.Command, args []string) error {
 		}
 	}
 	server := strings.TrimSuffix(firstNonEmpty(text("server"), c.issuer, "http://127.0.0.1:8080"), "/")
+	if err := checkServer(server, text("allow-http") == "true"); err != nil {
+		return err
+	}
 	id, secret := c.operatorID, c.operatorSecret
 	if text("login-client-id") != "" {
 		if id, secret, err = text("login-client-id"), "", nil; text("login-client-secret-file") != "" {
@@ -93,6 +120,18 @@ func runExplain(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return printExplanation(cmd.OutOrStdout(), body, text("json") == "true")
+}
+
+// checkServer: credentials and the token can be read on the way by http.
+func checkServer(server string, allowHTTP bool) error {
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return errors.New("--server: want the issuer of the server, such as https://auth.example")
+	}
+	if u.Scheme == "http" && !allowHTTP && !loopback(net.JoinHostPort(u.Hostname(), "80")) {
+		return errors.New("--server: by http, credentials and the token could be read on the way: use https, or say --allow-http")
+	}
+	return nil
 }
 
 func firstNonEmpty(texts ...string) string {

@@ -15,7 +15,7 @@ import (
 type explained struct {
 	Result, Error, Reason, Hint string
 	Description                 string `json:"error_description"`
-	Steps                       []struct{ Name, Result, Detail, Expected, Found, Hint string }
+	Steps                       []struct{ Name, Result, Detail, Expected, Found string }
 	Dropped                     []struct{ Permission, Reason, Detail string }
 	Token                       map[string]any
 	Audit                       map[string]any
@@ -57,8 +57,10 @@ func (e *explained) print(out io.Writer) error {
 	} else if err := printMembers(out, "granted; the token would hold", e.Token); err != nil {
 		return err
 	}
-	if e.Hint != "" {
-		fmt.Fprintf(out, "to do: %s\n", grants.Shown(e.Hint))
+	for _, line := range strings.Split(e.Hint, "\n") {
+		if line != "" {
+			fmt.Fprintf(out, "to do: %s\n", plain(line))
+		}
 	}
 	if e.Audit != nil {
 		return printMembers(out, "with the change on trial", e.Audit)
@@ -75,9 +77,6 @@ func (e *explained) printSteps(out io.Writer) error {
 		}
 		fmt.Fprintf(table, "FAILED\t%s\t%s\n\t\texpected: %s\n\t\tfound: %s\n",
 			grants.Shown(step.Name), grants.Shown(step.Detail), grants.Shown(step.Expected), grants.Shown(step.Found))
-		if step.Hint != "" {
-			fmt.Fprintf(table, "\t\tto do: %s\n", grants.Shown(step.Hint))
-		}
 	}
 	return table.Flush()
 }
@@ -88,12 +87,19 @@ func printMembers(out io.Writer, title string, members map[string]any) error {
 	if err != nil {
 		return err
 	}
-	plain := strings.Map(func(r rune) rune {
-		if r != '\n' && (r < ' ' || r > '~') {
-			return '?'
-		}
-		return r
-	}, string(text))
-	_, err = fmt.Fprintf(out, "%s\n%s\n", title, plain)
+	_, err = fmt.Fprintf(out, "%s\n%s\n", title, plain(string(text)))
 	return err
+}
+
+// plain gives text in printable ASCII, however long it is.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || ' ' <= r && r <= '~':
+			return r
+		case r == '…':
+			return '.'
+		}
+		return '?'
+	}, text)
 }

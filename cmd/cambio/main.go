@@ -33,7 +33,7 @@ func main() {
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cambio:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
 }
 

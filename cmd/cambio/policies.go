@@ -17,7 +17,8 @@ type ready struct {
 	snapshot   *registry.Snapshot
 	rules      sync.Map // *permissions.Rules by integrator
 	keys       sync.Map // assertion.Keys by client
-	conditions sync.Map // assertion.Condition by text
+	conditions sync.Map // *lazyCondition by text
+	changed    sync.Map // *registry.TokenRules with the change on trial, by key URL
 }
 
 func (d *directory) readyFor(s *registry.Snapshot) *ready {
@@ -95,26 +96,48 @@ func (d *directory) audited(s *registry.Snapshot, k *registry.KeyURL) *tokenexch
 	if k.Audited == nil {
 		return nil
 	}
-	rules, err := k.Audited.Apply(k.TokenRules)
-	if err != nil { // it was checked when it was stored; a trial has no effect
-		return nil
+	made := d.readyFor(s)
+	found, ok := made.changed.Load(k.ID)
+	if !ok {
+		rules, err := k.Audited.Apply(k.TokenRules)
+		if err != nil { // it was checked when it was stored; a trial has no effect
+			return nil
+		}
+		found, _ = made.changed.LoadOrStore(k.ID, &rules)
 	}
-	return &tokenexchange.Change{ID: k.AuditID(), Policy: d.assertionPolicy(s, k, &rules), Permissions: source(&rules)}
+	rules := found.(*registry.TokenRules)
+	return &tokenexchange.Change{ID: k.AuditID(), Policy: d.assertionPolicy(s, k, rules), Permissions: source(rules)}
 }
 
-// condition gives a condition, compiled once for each snapshot.
+// condition gives a condition that is compiled when it is first asked, which is
+// after the signature, and once for each snapshot.
 func (d *directory) condition(s *registry.Snapshot, text string) assertion.Condition {
 	made := d.readyFor(s)
-	if compiled, ok := made.conditions.Load(text); ok {
-		return compiled.(assertion.Condition)
+	if found, ok := made.conditions.Load(text); ok {
+		return found.(*lazyCondition)
 	}
-	var compiled assertion.Condition = never(text)
-	if c, err := d.conditions.Compile(text); err == nil {
-		compiled = c
-	}
-	made.conditions.Store(text, compiled)
-	return compiled
+	found, _ := made.conditions.LoadOrStore(text, &lazyCondition{text: text, compile: sync.OnceValue(func() assertion.Condition {
+		compiled, err := d.conditions.Compile(text)
+		if err != nil {
+			return never(text)
+		}
+		return compiled
+	})})
+	return found.(*lazyCondition)
 }
+
+type lazyCondition struct {
+	text    string
+	compile func() assertion.Condition
+}
+
+// Holds implements assertion.Condition.
+func (l *lazyCondition) Holds(claims map[string]json.RawMessage) (bool, string) {
+	return l.compile().Holds(claims)
+}
+
+// String implements assertion.Condition.
+func (l *lazyCondition) String() string { return l.text }
 
 // never is a condition that another version of this program stored, and this
 // one does not understand: what cannot be judged does not hold.

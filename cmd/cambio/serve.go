@@ -244,9 +244,12 @@ func (p *program) router() (http.Handler, error) {
 		Keys:             adminKeys{p.keys},
 		Explain:          p.explainer.Explain,
 		Presets:          known,
-		CheckCondition: func(text string) error {
-			_, err := p.directory.conditions.Compile(text)
-			return err
+		CheckCondition: func(text string) ([]string, error) {
+			compiled, err := p.directory.conditions.Compile(text)
+			if err != nil {
+				return nil, err
+			}
+			return compiled.Claims(), nil
 		},
 		Pepper:    p.directory.pepper,
 		CursorKey: cursorKey,

@@ -38,15 +38,15 @@ const (
 	StepAudience  = "audience"
 	StepTimes     = "times"
 	StepSubject   = "subject"
-	StepRequired  = "required_claims"
 	StepKey       = "key"
 	StepSignature = "signature"
+	StepRequired  = "required_claims"
 	StepCondition = "condition"
 )
 
 // Steps gives the names of the steps of Verify, in their order.
 func Steps() []string {
-	return []string{StepKind, StepAlgorithm, StepIssuer, StepAudience, StepTimes, StepSubject, StepRequired, StepKey, StepSignature, StepCondition}
+	return []string{StepKind, StepAlgorithm, StepIssuer, StepAudience, StepTimes, StepSubject, StepKey, StepSignature, StepRequired, StepCondition}
 }
 
 // Verify judges a token under one policy: first all that costs nothing, then
@@ -63,7 +63,12 @@ func (v *Verifier) VerifyTraced(ctx context.Context, token *Token, policy *Polic
 	if refusal == nil {
 		refusal = v.checkSignature(ctx, token.signed, policy, trace)
 	}
+	if refusal == nil && len(policy.Required) > 0 { // a JSON Pointer costs more than a claim
+		refusal = claims.checkRequired(policy.Required)
+		trace.Check(StepRequired, refusal, func() (string, string) { return expectedClaims(policy.Required), "all of them" })
+	}
 	if refusal == nil && policy.Condition != nil {
+		trace.Skip(StepRequired)
 		refusal = checkCondition(token, policy)
 		trace.Check(StepCondition, refusal, func() (string, string) { return policy.Condition.String(), "it holds" })
 	}

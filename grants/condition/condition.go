@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,9 +18,15 @@ import (
 // Bounds of a condition.
 const (
 	MaxBytes = 2048
-	maxCost  = 10_000 // of CEL's units, about one for each step
-	maxDepth = 32     // of parentheses and brackets
-	maxShown = 8      // claims that a refusal shows
+	maxCost  = 3000 // of CEL's units, about one for each step
+	maxDepth = 32   // of parentheses and brackets
+	maxShown = 8    // claims that a refusal shows
+
+	// CEL counts what some operations cost when they are done: what they work
+	// on has to be bounded before.
+	maxRead    = 16 << 10 // bytes of the claims that a condition reads
+	maxMatched = 2 << 10  // of one that matches patterns
+	maxPattern = 200      // instructions of a pattern
 )
 
 // variable is the one name that an expression has.
@@ -28,12 +35,15 @@ const variable = "claims"
 // Compiler makes conditions. It is safe for concurrent use.
 type Compiler struct{ env *cel.Env }
 
-// NewCompiler makes a compiler: CEL with its standard functions and optional
-// values, and claims, a map.
+// NewCompiler makes a compiler: CEL with its standard functions, optional values
+// and those macros that make no lists, and claims, a map. What makes lists can
+// multiply them, and comparing lists in lists costs no more than comparing the
+// outer ones.
 func NewCompiler() (*Compiler, error) {
 	env, err := cel.NewEnv(
 		cel.Variable(variable, cel.MapType(cel.StringType, cel.DynType)),
 		cel.OptionalTypes(),
+		cel.ClearMacros(), cel.Macros(cel.HasMacro, cel.AllMacro, cel.ExistsMacro, cel.ExistsOneMacro),
 		cel.CrossTypeNumericComparisons(true), // JSON has one kind of number
 		cel.DefaultUTCTimeZone(true),
 		cel.ParserExpressionSizeLimit(MaxBytes),
@@ -51,6 +61,7 @@ type Condition struct {
 	text    string
 	program cel.Program
 	claims  []string // that it reads; nil: any
+	matches bool     // patterns
 }
 
 // Compile type-checks an expression. The error is for whoever wrote it.
@@ -66,14 +77,14 @@ func (c *Compiler) Compile(text string) (*Condition, error) {
 		return nil, fmt.Errorf("want an expression that is true or false, such as claims.email_verified == true; this one is of type %s", ast.OutputType())
 	}
 	uses := usesOf(ast.NativeRep().Expr())
-	if uses.openPattern {
-		return nil, errors.New("the pattern of matches() must be written out: a claim must not choose it")
+	if uses.fault != "" {
+		return nil, errors.New(uses.fault)
 	}
 	program, err := c.env.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
 		return nil, errors.New("no CEL: " + grants.Shown(oneLine(err.Error())))
 	}
-	return &Condition{text: text, program: program, claims: uses.names()}, nil
+	return &Condition{text: text, program: program, claims: uses.names(), matches: uses.matches}, nil
 }
 
 // oneLine keeps what the compiler says and leaves out its drawing of where.
@@ -90,9 +101,15 @@ func oneLine(text string) string {
 // String gives the expression.
 func (c *Condition) String() string { return c.text }
 
+// Claims gives the claims that the condition names; none when it may read any.
+func (c *Condition) Claims() []string { return slices.Clone(c.claims) }
+
 // Holds judges claims. When the condition does not hold, or cannot be judged,
 // found says what it saw.
 func (c *Condition) Holds(claims map[string]json.RawMessage) (holds bool, found string) {
+	if n, most := c.size(claims); n > most {
+		return false, fmt.Sprintf("%d bytes of claims, of which it reads %d at the most", n, most)
+	}
 	values, err := c.values(claims)
 	if err != nil {
 		return false, "claims that are no JSON"
@@ -105,6 +122,23 @@ func (c *Condition) Holds(claims map[string]json.RawMessage) (holds bool, found 
 		return true, ""
 	}
 	return false, strings.TrimPrefix(c.seen(claims), "; ")
+}
+
+// size gives how many bytes of claims the condition would read, and how many it
+// may.
+func (c *Condition) size(claims map[string]json.RawMessage) (n, most int) {
+	if c.claims == nil {
+		for name, raw := range claims {
+			n += len(name) + len(raw)
+		}
+	}
+	for _, name := range c.claims {
+		n += len(claims[name])
+	}
+	if c.matches {
+		return n, maxMatched
+	}
+	return n, maxRead
 }
 
 // values decodes the claims that the condition reads.

@@ -84,18 +84,24 @@ func TestHolds(t *testing.T) {
 // users cannot get in.
 func TestCompileRefuses(t *testing.T) {
 	cases := map[string]struct{ condition, why string }{
-		"no CEL":                 {`claims.tid = "x"`, "Syntax error"},
-		"nothing":                {``, "Syntax error"},
-		"another variable":       {`token.tid == "x"`, "undeclared reference to 'token'"},
-		"another function":       {`http(claims.url)`, "undeclared reference to 'http'"},
-		"a type that is wrong":   {`size(3) == 3`, "no matching overload"},
-		"a text":                 {`"tid"`, "true or false"},
-		"a claim of any type":    {`claims.admin`, "true or false"},
-		"a pattern of a claim":   {`claims.name.matches(claims.pattern)`, "must be written out"},
-		"a pattern that is none": {`claims.name.matches("(")`, "invalid matches"},
-		"too long":               {`claims.a == "` + strings.Repeat("x", condition.MaxBytes) + `"`, "at most 2048 bytes"},
-		"too deep":               {strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200), "recursion"},
-		"loops in loops":         {`claims.a.all(x, claims.b.all(y, claims.c.all(z, x == y && y == z)))`, "nesting"},
+		"no CEL":                  {`claims.tid = "x"`, "Syntax error"},
+		"nothing":                 {``, "Syntax error"},
+		"another variable":        {`token.tid == "x"`, "undeclared reference to 'token'"},
+		"another function":        {`http(claims.url)`, "undeclared reference to 'http'"},
+		"a type that is wrong":    {`size(3) == 3`, "no matching overload"},
+		"a text":                  {`"tid"`, "true or false"},
+		"a claim of any type":     {`claims.admin`, "true or false"},
+		"a pattern of a claim":    {`claims.name.matches(claims.pattern)`, "must be written out"},
+		"a pattern that is none":  {`claims.name.matches("(")`, "invalid matches"},
+		"lists that multiply":     {`optional.of([1]).optMap(x, [x, x, x]).optMap(x, x == x).orValue(false)`, "optMap"},
+		"a list of claims":        {`[claims.a] == [claims.b]`, "written values only"},
+		"a map":                   {`{"a": claims.b} == {}`, "makes no maps"},
+		"map":                     {`claims.a.map(x, x) == []`, "undeclared reference to 'map'"},
+		"filter":                  {`claims.a.filter(x, x == 1) == []`, "undeclared reference to 'filter'"},
+		"a pattern that is large": {`claims.a.matches("[ab]{999}")`, "at most 200 instructions"},
+		"too long":                {`claims.a == "` + strings.Repeat("x", condition.MaxBytes) + `"`, "at most 2048 bytes"},
+		"too deep":                {strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200), "recursion"},
+		"loops in loops":          {`claims.a.all(x, claims.b.all(y, claims.c.all(z, x == y && y == z)))`, "nesting"},
 	}
 	c := compiler(t)
 	for name, test := range cases {
@@ -121,6 +127,54 @@ func TestCostIsBounded(t *testing.T) {
 	holds, found := compiled.Holds(claims(t, list))
 	if holds || !strings.Contains(found, "cost limit exceeded") {
 		t.Errorf("holds %v, found %q", holds, found)
+	}
+}
+
+// As many permissions as a token may have can be looked at one by one.
+func TestCostAllowsWhatIsNeeded(t *testing.T) {
+	compiled, err := compiler(t).Compile(`claims.permissions.exists(p, p.startsWith("lock:")) && claims.permissions.all(p, p != "root")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := `{"permissions":["lock:1"` + strings.Repeat(`,"read:orders"`, 499) + `]}`
+	if holds, found := compiled.Holds(claims(t, list)); !holds {
+		t.Error(found)
+	}
+}
+
+// What CEL counts when it is done must be small before: equal lists, texts that
+// are matched.
+func TestReadIsBounded(t *testing.T) {
+	c := compiler(t)
+	for text, limit := range map[string]int{
+		`claims.a != "y"`:                     16 << 10,
+		`claims.all(name, name != "x")`:       16 << 10,
+		`claims.a.matches("^x*$") || true`:    2 << 10,
+		`size(claims.a) > 1 && claims.b == 1`: 16 << 10,
+	} {
+		compiled, err := c.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if holds, found := compiled.Holds(claims(t, `{"a":"`+strings.Repeat("x", limit-64)+`","b":1}`)); !holds {
+			t.Errorf("%s, just below: %s", text, found)
+		}
+		if holds, found := compiled.Holds(claims(t, `{"a":"`+strings.Repeat("x", limit)+`","b":1}`)); holds || !strings.Contains(found, "at the most") {
+			t.Errorf("%s, past it: %v %s", text, holds, found)
+		}
+	}
+}
+
+func TestClaimsOfACondition(t *testing.T) {
+	c := compiler(t)
+	for text, want := range map[string]string{`claims.b == claims.?a.orValue(1)`: "a b", `true`: "", `claims.all(n, n != "x")`: ""} {
+		compiled, err := c.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(compiled.Claims(), " "); got != want {
+			t.Errorf("%s names %q, want %q", text, got, want)
+		}
 	}
 }
 

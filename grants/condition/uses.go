@@ -1,7 +1,9 @@
 package condition
 
 import (
+	"fmt"
 	"maps"
+	"regexp/syntax"
 	"slices"
 
 	"cel.dev/cel-go/common/ast"
@@ -11,10 +13,11 @@ import (
 
 // uses is what an expression does with the claims.
 type uses struct {
-	claims      map[string]bool // that it names
-	mentions    int             // of the variable
-	named       int             // of them with the name of a claim
-	openPattern bool            // it matches with a pattern that is not written out
+	claims   map[string]bool // that it names
+	mentions int             // of the variable
+	named    int             // of them with the name of a claim
+	matches  bool            // patterns
+	fault    string          // why it must not run
 }
 
 func usesOf(expression ast.Expr) uses {
@@ -43,6 +46,12 @@ func (u *uses) see(e ast.Expr) {
 		}
 	case ast.CallKind:
 		u.seeCall(e.AsCall())
+	case ast.ListKind:
+		if slices.ContainsFunc(e.AsList().Elements(), func(e ast.Expr) bool { return !constant(e) }) {
+			u.fault = "a list may hold written values only"
+		}
+	case ast.MapKind, ast.StructKind:
+		u.fault = "a condition makes no maps"
 	}
 }
 
@@ -58,10 +67,26 @@ func (u *uses) seeCall(call ast.CallExpr) {
 			u.name(text)
 		}
 	case "matches":
-		pattern := args[len(args)-1]
-		if _, ok := literal(pattern); !ok {
-			u.openPattern = true
-		}
+		u.matches = true
+		u.seePattern(args[len(args)-1])
+	}
+}
+
+// seePattern: a claim must not choose a pattern, and one that is short to write
+// can be long to run.
+func (u *uses) seePattern(pattern ast.Expr) {
+	text, ok := literal(pattern)
+	if !ok {
+		u.fault = "the pattern of matches() must be written out: a claim must not choose it"
+		return
+	}
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return // said by CEL
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil || len(program.Inst) > maxPattern {
+		u.fault = fmt.Sprintf("a pattern of matches() is too large: at most %d instructions, so fewer or smaller repetitions", maxPattern)
 	}
 }
 
@@ -71,6 +96,8 @@ func (u *uses) name(claim string) {
 }
 
 func isVariable(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == variable }
+
+func constant(e ast.Expr) bool { return e.Kind() == ast.LiteralKind }
 
 func literal(e ast.Expr) (string, bool) {
 	if e.Kind() != ast.LiteralKind {

@@ -33,9 +33,12 @@ func (x *Exchanger) audit(ctx context.Context, token *assertion.Token, policies 
 		if refusal.Code == grants.TemporarilyUnavailable {
 			return
 		}
-		would.Scopes = nil
 	}
-	decision.Audit = &Audit{ChangeID: change.ID, Refusal: refusal, Lost: without(granted, would.Scopes), Gained: without(would.Scopes, granted)}
+	if refusal != nil { // nothing is lost where nothing would be granted
+		decision.Audit = &Audit{ChangeID: change.ID, Refusal: refusal}
+		return
+	}
+	decision.Audit = &Audit{ChangeID: change.ID, Lost: without(granted, would.Scopes), Gained: without(would.Scopes, granted)}
 }
 
 // without gives what is in a and not in b.

@@ -95,6 +95,9 @@ func (x *Exchanger) exchange(ctx context.Context, r Request, decision *Decision,
 	refusal = x.consume(ctx, policy, claims, trace != nil)
 	if trace.Check(StepSingleUse, refusal, func() (string, string) { return "a jti that was not used before", grants.Shown(claims.ID) }) {
 		decision.ExpiresAt = time.Time{}
+		if decision.Audit != nil && decision.Audit.Refusal == nil { // used up is used up by either rules
+			decision.Audit = &Audit{ChangeID: decision.Audit.ChangeID, Refusal: refusal}
+		}
 	}
 	return refusal
 }
@@ -200,7 +203,7 @@ func (x *Exchanger) policies(ctx context.Context, r Request, token *assertion.To
 	var policies []Policy
 	var err error
 	client := r.Client
-	foreign := func(p Policy) bool { return r.IntegratorID != "" && p.IntegratorID != r.IntegratorID }
+	foreign := func(p Policy) bool { return false }
 	if client != nil {
 		if client.IntegratorDisabled {
 			return nil, refuseDisabled()
@@ -211,11 +214,10 @@ func (x *Exchanger) policies(ctx context.Context, r Request, token *assertion.To
 		policies, err = x.Policies.Clientless(ctx, token.Issuer)
 	}
 	policies = slices.DeleteFunc(slices.Clone(policies), foreign)
-	if client == nil && err == nil && len(policies) > 0 { // the audience says whose it is
-		first := policies[0]
-		policies = slices.DeleteFunc(policies, func(p Policy) bool { return token.CheckAudience(&p.Policy) != nil })
-		if len(policies) == 0 {
-			return nil, token.CheckAudience(&first.Policy)
+	if client == nil && err == nil { // the audience says whose it is
+		var refusal *grants.Refusal
+		if policies, refusal = meant(policies, r.IntegratorID, token); refusal != nil {
+			return nil, refusal
 		}
 	}
 	switch {
@@ -236,6 +238,23 @@ func (x *Exchanger) policies(ctx context.Context, r Request, token *assertion.To
 		for i := range policies {
 			policies[i].SingleUse = true
 		}
+	}
+	return policies, nil
+}
+
+// meant gives those of the clientless policies whose audience a token names. If
+// there is none, the refusal is about the first, or the first of the one
+// integrator that may be talked about; of any other, nothing is said.
+func meant(policies []Policy, integratorID string, token *assertion.Token) ([]Policy, *grants.Refusal) {
+	own := func(p Policy) bool { return integratorID == "" || p.IntegratorID == integratorID }
+	first := slices.IndexFunc(policies, own)
+	if first < 0 {
+		return nil, nil
+	}
+	about := policies[first]
+	policies = slices.DeleteFunc(policies, func(p Policy) bool { return token.CheckAudience(&p.Policy) != nil })
+	if !slices.ContainsFunc(policies, own) {
+		return nil, token.CheckAudience(&about.Policy)
 	}
 	return policies, nil
 }

@@ -127,7 +127,7 @@ type Decision struct {
 type Audit struct {
 	ChangeID string
 	Refusal  *grants.Refusal // nil: granted
-	Lost     []string        // scopes that were granted, and would not have been
+	Lost     []string        // of what is granted either way: scopes that would not have been
 	Gained   []string        // the other way round
 }
 
