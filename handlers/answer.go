@@ -39,6 +39,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, event *Event, re
 	case errors.As(refusal, &limited):
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", strconv.FormatInt(limited.retryAfter(), 10))
+	case errors.Is(refusal, errNoPlace):
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "1")
 	case refusal.Code == grants.TemporarilyUnavailable:
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", retryAfter)
@@ -60,7 +63,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, event *Event, re
 	switch {
 	case refusal.Reason == grants.KeysUnavailable: // an integrator's server; keys/remote says which
 		s.config.Log.WarnContext(r.Context(), "request failed", "endpoint", event.Endpoint, "error", refusal)
-	case status >= http.StatusInternalServerError:
+	case status >= http.StatusInternalServerError && !errors.Is(refusal, errNoPlace):
 		s.config.Log.ErrorContext(r.Context(), "request failed", "endpoint", event.Endpoint, "error", refusal)
 	}
 	s.answer(w, event, status, answer)

@@ -23,6 +23,8 @@ type note struct {
 	client    *Client    // whose id was given, once it was found
 	verified  bool       // the client authenticated: it is no stranger
 	minted    *accesstoken.Minted
+	places    *places
+	placed    bool // it is worked on, and holds one of them
 }
 
 type noteKey struct{}

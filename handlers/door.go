@@ -54,7 +54,8 @@ func (s *Server) watched(endpoint string, next handle) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := s.config.Now()
 		event := &Event{Endpoint: endpoint}
-		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, &note{address: clientAddress(r, s.config.Proxies)}))
+		note := &note{address: clientAddress(r, s.config.Proxies), places: s.places}
+		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, note))
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
 			if cause := recover(); cause != nil {
@@ -63,6 +64,7 @@ func (s *Server) watched(endpoint string, next handle) http.Handler {
 				event.Code = grants.ServerError
 				s.answer(w, event, http.StatusInternalServerError, refusalAnswer{Error: grants.ServerError})
 			}
+			note.leave()
 			event.Duration = s.config.Now().Sub(began)
 			s.finish(r, event)
 		}()

@@ -73,7 +73,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *grants.Refusal) 
 	case err != nil:
 		return nil, grants.Refuse(grants.InvalidRequest, "the body could not be read")
 	}
-	return body, nil
+	return body, enter(r.Context())
 }
 
 // checkParameters holds the parameters against what every endpoint shares.

@@ -17,12 +17,13 @@ type Server struct {
 	config   Config
 	provider *fosite.Fosite
 	limits   *limits
+	places   *places
 }
 
 // New composes fosite with our handlers. Whatever fosite would do by default
 // and gets wrong is replaced or refused here; docs/divergences.md lists it.
 func New(config Config) *Server {
-	s := &Server{config: config, limits: newLimits(config.Now)}
+	s := &Server{config: config, limits: newLimits(config.Now), places: newPlaces()}
 	clientOf := func(c fosite.Client) *grants.Client { return &c.(*fositeClient).client.Client }
 	exchange := fositegrant.Handler{
 		Exchange:   s.exchange,

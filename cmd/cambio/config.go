@@ -26,6 +26,7 @@ const (
 	secretKeyBytes    = 32
 	minOperatorSecret = 32
 	minAccessTokenTTL = time.Second
+	maxShutdownDelay  = time.Minute
 	maxSigningKeyLife = 2 * 366 * 24 * time.Hour
 )
 
@@ -47,6 +48,7 @@ type config struct {
 	signingKeyLife   time.Duration // 0: no rotation on schedule
 	accessTokenTTL   time.Duration
 	exchangeLog      storage.LogMode
+	shutdownDelay    time.Duration
 	logLevel         slog.Level
 	now              func() time.Time // another one in tests
 }
@@ -95,6 +97,7 @@ func newConfig(values map[string]string) (*config, error) {
 			}
 			return checkAudiences(v)
 		}},
+		{"shutdown_delay", func(v string) (err error) { c.shutdownDelay, err = readDelay(v); return err }},
 		{"log_level", func(v string) error {
 			if c.logLevel.UnmarshalText([]byte(v)) != nil {
 				return oneOf("debug", "info", "warn", "error")(v)
@@ -212,6 +215,14 @@ func readKeyLifetime(v string) (time.Duration, error) {
 		return 0, fmt.Errorf("want 0, or a duration from 1h to %s, found %q", maxSigningKeyLife, v)
 	}
 	return life, nil
+}
+
+func readDelay(v string) (time.Duration, error) {
+	delay, err := time.ParseDuration(v)
+	if err != nil || delay < 0 || delay > maxShutdownDelay {
+		return 0, fmt.Errorf("want a duration from 0s to %s, found %q", maxShutdownDelay, v)
+	}
+	return delay, nil
 }
 
 func (c *config) checkPreviousKey(err error) error {

@@ -44,7 +44,7 @@ func demonstrate(ctx context.Context, out io.Writer, folder string, once bool) e
 	}
 	values, err := load("", map[string]string{
 		"listen": demoAddress(), "ops_listen": "", "database_url": "sqlite://" + filepath.Join(folder, "cambio.db"),
-		"key_url_allow": "127.0.0.1/32", "operator_client_id": demoOperator, "operator_client_secret": secret,
+		"key_url_allow": "127.0.0.1/32", "shutdown_delay": "0s", "operator_client_id": demoOperator, "operator_client_secret": secret,
 	}, nil)
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func startServerAt(t testing.TB, now func() time.Time, databaseURL string, overr
 	t.Helper()
 	flags := map[string]string{
 		"listen": "127.0.0.1:0", "ops_listen": "127.0.0.1:0", "database_url": databaseURL, "secret_key": testSecretKey,
-		"operator_client_id": testOperator, "operator_client_secret": testOperatorSecret, "key_url_allow": "127.0.0.0/8",
+		"operator_client_id": testOperator, "operator_client_secret": testOperatorSecret, "key_url_allow": "127.0.0.0/8", "shutdown_delay": "0s",
 	}
 	for key, value := range overrides {
 		flags[key] = value

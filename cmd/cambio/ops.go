@@ -41,6 +41,19 @@ func newMetrics(keyURLs func() map[string]int, dropped func() map[string]int64) 
 	return m
 }
 
+// watchLoad adds how many requests are worked on, and turned away.
+func (m *metrics) watchLoad(load func() (atOnce, most int, turnedAway int64)) {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	m.registry.MustRegister(
+		gauge("cambio_requests_in_flight", "Requests of the OAuth endpoints that are worked on.", func() float64 { n, _, _ := load(); return float64(n) }),
+		gauge("cambio_requests_in_flight_limit", "How many can be at once; others are turned away with 503.", func() float64 { _, n, _ := load(); return float64(n) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "cambio_requests_turned_away_total", Help: "Requests that would have been too many at once."},
+			func() float64 { _, _, n := load(); return float64(n) }),
+	)
+}
+
 // counts is a collector that counts once a scrape, by one label.
 type counts[N int | int64] struct {
 	description *prometheus.Desc

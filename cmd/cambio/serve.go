@@ -210,7 +210,7 @@ func (p *program) router() (http.Handler, error) {
 	}
 	p.explainer = explainer{p.directory, exchanger}
 	router := mux.NewRouter().SkipClean(true)
-	handlers.New(handlers.Config{
+	doors := handlers.New(handlers.Config{
 		Issuer:      c.issuer,
 		Clients:     p.directory,
 		Assertions:  &clientassertion.Verifier{Audiences: handlers.Audiences(c.issuer), Replays: assertions{p.store}, Now: c.now},
@@ -229,7 +229,9 @@ func (p *program) router() (http.Handler, error) {
 		Log:         p.log,
 		Observe:     p.metrics.observe,
 		Proxies:     c.trustedProxies,
-	}).Mount(router)
+	})
+	doors.Mount(router)
+	p.metrics.watchLoad(doors.Load)
 	known, err := presets.Load()
 	if err != nil {
 		return nil, err
@@ -351,8 +353,8 @@ func (p *program) clean(ctx context.Context) error {
 		p.store.DeleteSigningKeys(ctx, now.Add(-2*signing.Retain)))
 }
 
-// shutdown ends gracefully: not ready, no new connections, the requests under
-// way answered, what is queued written.
+// shutdown ends gracefully: not ready, but answering for a while; then no new
+// connections, the requests under way answered, what is queued written.
 func (p *program) shutdown() (err error) {
 	p.ending.Do(func() { err = p.drain() })
 	return err
@@ -360,6 +362,10 @@ func (p *program) shutdown() (err error) {
 
 func (p *program) drain() error {
 	close(p.draining)
+	for _, server := range p.servers {
+		server.SetKeepAlivesEnabled(false) // connections move to another replica with their next request
+	}
+	time.Sleep(p.config.shutdownDelay) // until whoever asks /readyz has heard
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	var failures []error

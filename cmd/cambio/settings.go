@@ -45,6 +45,7 @@ func settings() []setting {
 		{"signing_key_lifetime", "2160h", false, "how long a signing key signs before the next one does; 0 leaves that to you"},
 		{"access_token_ttl", "1h", false, "ceiling of an issued token's life"},
 		{"exchange_log", "durable", false, "durable, async or off"},
+		{"shutdown_delay", "2s", false, "how long to go on answering after /readyz says no, at the end"},
 		{"log_level", "info", false, "debug, info, warn or error"},
 	}
 }
