@@ -33,10 +33,19 @@ func shownAudience(claim string, values []string) string {
 // one says nothing then: whoever asks for a token can often choose what stands
 // there.
 func (t *Token) audienceOf(policy *Policy) (claim string, values []string, refusal *grants.Refusal) {
-	claims := policy.audienceClaims()
+	claims := policy.AudienceClaims
+	if len(claims) == 0 {
+		if _, ok := t.signed.Members["aud"]; ok && !isNull(t.signed.Members["aud"]) {
+			return "aud", t.Audience, nil
+		}
+		return "aud", nil, missing("aud")
+	}
 	for _, claim := range claims {
 		if raw, ok := t.signed.Members[claim]; !ok || isNull(raw) {
 			continue
+		}
+		if claim == "aud" { // which Parse has read
+			return claim, t.Audience, nil
 		}
 		values, refusal := t.texts(claim)
 		return claim, values, refusal
@@ -45,13 +54,6 @@ func (t *Token) audienceOf(policy *Policy) (claim string, values []string, refus
 		return claims[0], nil, missing(claims[0])
 	}
 	return claims[0], nil, grants.RefuseToken(grants.ClaimMissing, "the subject token says nowhere for whom it is", "one of the claims "+strings.Join(claims, ", "), "none")
-}
-
-func (p *Policy) audienceClaims() []string {
-	if len(p.AudienceClaims) == 0 {
-		return []string{"aud"}
-	}
-	return p.AudienceClaims
 }
 
 // texts reads a string or an array of strings, as aud may be (RFC 7519
