@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -153,11 +152,15 @@ func (s *server) introspectAgain(token string, want int) answer {
 }
 
 // wire carries bytes between a server and its database. While it is mute the
-// database hears, and what it answers is lost.
+// database hears, and what it answers is lost; cut at the n-th message, the
+// database does not hear it.
 type wire struct {
 	listener net.Listener
 	database string
 	mute     atomic.Bool
+	cut      atomic.Int64 // messages until then; 0: never
+	muteAt   atomic.Int64 // likewise
+	happened atomic.Int64 // cuts
 }
 
 func newWire(t *testing.T, database string) *wire {
@@ -187,14 +190,40 @@ func (w *wire) join(server net.Conn) {
 		return
 	}
 	defer database.Close()
-	go func() { _, _ = io.Copy(database, server) }()
+	var deaf atomic.Bool // to what the database answers
+	go w.listen(database, server, &deaf)
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := database.Read(buffer)
-		if err != nil || w.mute.Load() {
+		if err != nil || w.mute.Load() || deaf.Load() {
 			return
 		}
 		if _, err := server.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// listen carries what the server says, message by message: it sends each in one
+// piece and waits for the answer.
+func (w *wire) listen(database, server net.Conn, deaf *atomic.Bool) {
+	buffer := make([]byte, 256<<10)
+	for {
+		n, err := server.Read(buffer)
+		if err != nil {
+			_ = database.Close()
+			return
+		}
+		if w.cut.Load() > 0 && w.cut.Add(-1) == 0 {
+			w.happened.Add(1)
+			_, _ = server.Close(), database.Close()
+			return
+		}
+		if w.muteAt.Load() > 0 && w.muteAt.Add(-1) == 0 {
+			w.happened.Add(1)
+			deaf.Store(true)
+		}
+		if _, err := database.Write(buffer[:n]); err != nil {
 			return
 		}
 	}
