@@ -28,6 +28,16 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return network(client)
 }
 
+// FromProxy tells whether a request comes over a connection of a proxy that the
+// operator trusts.
+func FromProxy(r *http.Request, trusted []netip.Prefix) bool {
+	if len(trusted) == 0 {
+		return false
+	}
+	peer, ok := readAddress(r.RemoteAddr)
+	return ok && contains(trusted, peer)
+}
+
 // readAddress reads an address, with a port or without.
 func readAddress(text string) (netip.Addr, bool) {
 	address, err := netip.ParseAddr(text)

@@ -66,7 +66,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, event *Event, re
 	case status >= http.StatusInternalServerError && !errors.Is(refusal, errNoPlace):
 		s.config.Log.ErrorContext(r.Context(), "request failed", "endpoint", event.Endpoint, "error", refusal)
 	}
-	s.answer(w, event, status, answer)
+	s.answer(w, r, event, status, answer)
 }
 
 // describable keeps to the characters of error_description (RFC 6749 §5.2:
@@ -90,9 +90,9 @@ func describable(text string) string {
 }
 
 // answer writes JSON that nobody may keep (RFC 6749 §5.1).
-func (s *Server) answer(w http.ResponseWriter, event *Event, status int, value any) {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, event *Event, status int, value any) {
 	noStore(w)
-	s.write(w, event, status, value)
+	s.write(w, r, event, status, value)
 }
 
 func noStore(w http.ResponseWriter) {
@@ -100,10 +100,10 @@ func noStore(w http.ResponseWriter) {
 	w.Header().Set("Pragma", "no-cache")
 }
 
-func (s *Server) write(w http.ResponseWriter, event *Event, status int, value any) {
+func (s *Server) write(w http.ResponseWriter, r *http.Request, event *Event, status int, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		s.config.Log.Error("an answer could not be encoded", "error", err)
+		s.config.Log.ErrorContext(r.Context(), "an answer could not be encoded", "error", err)
 		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")

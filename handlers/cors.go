@@ -5,6 +5,9 @@ import (
 	"slices"
 )
 
+// exposedHeaders are what a page may read of an answer besides its body.
+const exposedHeaders = "Retry-After, WWW-Authenticate, X-Request-Id"
+
 // preflight answers every origin: which client a request will name is not
 // known before the request. Whether the page may read the answer is decided by
 // allowOrigin, on the answer itself.
@@ -37,5 +40,5 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	default:
 		return
 	}
-	header.Set("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
+	header.Set("Access-Control-Expose-Headers", exposedHeaders)
 }

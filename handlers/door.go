@@ -20,7 +20,7 @@ func (s *Server) door(endpoint string, cors bool, next handle) http.Handler {
 			preflight(w, event, http.MethodPost)
 		case r.Method != http.MethodPost:
 			// RFC 6749 §3.2, RFC 7662 §2.1, RFC 7009 §2.1.
-			s.refuseMethod(w, event, http.MethodPost)
+			s.refuseMethod(w, r, event, http.MethodPost)
 		default:
 			next(w, r, event)
 		}
@@ -35,18 +35,19 @@ func (s *Server) document(endpoint string, next handle) http.Handler {
 			return
 		}
 		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Access-Control-Expose-Headers", exposedHeaders)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			s.refuseMethod(w, event, "GET, HEAD")
+			s.refuseMethod(w, r, event, "GET, HEAD")
 			return
 		}
 		next(w, r, event)
 	})
 }
 
-func (s *Server) refuseMethod(w http.ResponseWriter, event *Event, allowed string) {
+func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, event *Event, allowed string) {
 	w.Header().Set("Allow", allowed)
 	event.Code = grants.InvalidRequest
-	s.answer(w, event, http.StatusMethodNotAllowed, refusalAnswer{Error: grants.InvalidRequest, Description: "the method must be " + allowed})
+	s.answer(w, r, event, http.StatusMethodNotAllowed, refusalAnswer{Error: grants.InvalidRequest, Description: "the method must be " + allowed})
 }
 
 // watched gives a request its note and its event, and closes the event.
@@ -62,7 +63,7 @@ func (s *Server) watched(endpoint string, next handle) http.Handler {
 				// Never the value itself: it could hold what was being worked on.
 				s.config.Log.ErrorContext(r.Context(), "panic", "endpoint", endpoint, "type", fmt.Sprintf("%T", cause))
 				event.Code = grants.ServerError
-				s.answer(w, event, http.StatusInternalServerError, refusalAnswer{Error: grants.ServerError})
+				s.answer(w, r, event, http.StatusInternalServerError, refusalAnswer{Error: grants.ServerError})
 			}
 			note.leave()
 			event.Duration = s.config.Now().Sub(began)

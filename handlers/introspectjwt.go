@@ -31,7 +31,7 @@ type signedIntrospection struct {
 // answerIntrospection answers in the form that the caller prefers.
 func (s *Server) answerIntrospection(w http.ResponseWriter, r *http.Request, event *Event, found any) {
 	if !prefersSigned(r.Header) {
-		s.answer(w, event, http.StatusOK, found)
+		s.answer(w, r, event, http.StatusOK, found)
 		return
 	}
 	signed, err := s.signIntrospection(r.Context(), found)

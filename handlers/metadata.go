@@ -31,11 +31,11 @@ type metadataAnswer struct {
 	IDTokenAlgorithms []string `json:"id_token_signing_alg_values_supported"`
 }
 
-func (s *Server) metadata(w http.ResponseWriter, _ *http.Request, event *Event) {
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request, event *Event) {
 	confidential := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	signed := clientassertion.Algorithms()
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	s.write(w, event, http.StatusOK, metadataAnswer{
+	s.write(w, r, event, http.StatusOK, metadataAnswer{
 		Issuer:                      s.config.Issuer,
 		TokenEndpoint:               s.endpoint(tokenPath),
 		IntrospectionEndpoint:       s.endpoint(introspectPath),

@@ -47,7 +47,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, event *Event
 	if event.Grant == grants.TokenExchange { // RFC 8693 §2.2.1, and no other answer
 		issuedType = grants.TokenTypeAccessToken
 	}
-	s.answer(w, event, http.StatusOK, present(minted, issuedType))
+	s.answer(w, r, event, http.StatusOK, present(minted, issuedType))
 }
 
 // tokenAnswer is RFC 6749 §5.1 with RFC 8693 §2.2.1; no member is ever null.

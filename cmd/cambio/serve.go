@@ -64,6 +64,7 @@ type program struct {
 // start builds the program from the ground up and begins to serve. What it
 // took it gives back when it fails.
 func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err error) {
+	log = slog.New(requestLog{log.Handler()})
 	p := &program{config: c, log: log, draining: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -280,7 +281,7 @@ func (p *program) run(router http.Handler) {
 	p.every(ctx, rotationInterval, "rotate the signing keys on schedule", p.rotateWhenDue)
 	p.every(ctx, rehashInterval, "hash client secrets under the present secret key", p.directory.rehash)
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
-	p.serve(p.public, closeAmbiguous(router))
+	p.serve(p.public, identified(p.config.trustedProxies, closeAmbiguous(router)))
 	if p.ops != nil {
 		p.serve(p.ops, p.opsHandler())
 	}
