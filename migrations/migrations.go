@@ -66,6 +66,27 @@ func Status(ctx context.Context, db *sql.DB, dialect Dialect) ([]Step, error) {
 	return steps, nil
 }
 
+// Versions tells up to where a database was migrated, and up to where this
+// program can. It asks one statement and writes nothing.
+func Versions(ctx context.Context, db *sql.DB, dialect Dialect) (applied, known int64, err error) {
+	names, err := fs.Glob(files, string(dialect)+"/*.sql")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, 0, err
+		}
+		known = max(known, version)
+	}
+	var highest sql.NullInt64
+	if err := db.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied").Scan(&highest); err != nil {
+		return 0, known, fmt.Errorf("read the version of the schema: %w", err)
+	}
+	return highest.Int64, known, nil
+}
+
 func provider(db *sql.DB, dialect Dialect) (*goose.Provider, error) {
 	history, err := fs.Sub(files, string(dialect))
 	if err != nil {

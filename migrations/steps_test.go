@@ -201,3 +201,25 @@ func TestDialectsHaveTheSameSteps(t *testing.T) {
 		t.Errorf("the dialects have %v", lists)
 	}
 }
+
+// A program can tell whether a database is where it needs it, and asking
+// changes nothing.
+func TestVersions(t *testing.T) {
+	each(t, func(t *testing.T, db database) {
+		if _, _, err := migrations.Versions(t.Context(), db.DB, db.dialect); err == nil {
+			t.Error("a database without a history has a version")
+		}
+		if got := db.tables(t); len(got) != 0 {
+			t.Errorf("asking made %v", got)
+		}
+		names := db.up(t)
+		applied, known, err := migrations.Versions(t.Context(), db.DB, db.dialect)
+		if err != nil || applied != known || known != int64(len(names)) {
+			t.Errorf("%d of %d, want %d (%v)", applied, known, len(names), err)
+		}
+		db.must(t, "DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)")
+		if applied, _, err = migrations.Versions(t.Context(), db.DB, db.dialect); err != nil || applied != known-1 {
+			t.Errorf("one step back it is at %d (%v)", applied, err)
+		}
+	})
+}

@@ -186,6 +186,14 @@ func (s *Store) Migrations(ctx context.Context) (steps []migrations.Step, err er
 	return steps, err
 }
 
+// SchemaVersions tells up to where the database was migrated, and up to where
+// this program can.
+func (s *Store) SchemaVersions(ctx context.Context) (applied, known int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return migrations.Versions(ctx, s.pools[0], s.dialect)
+}
+
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)

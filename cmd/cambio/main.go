@@ -244,7 +244,8 @@ func runHealthcheck(cmd *cobra.Command, _ []string) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("not ready: status %d", response.StatusCode)
+		why, _ := io.ReadAll(io.LimitReader(response.Body, 200))
+		return fmt.Errorf("status %d: %s", response.StatusCode, strings.TrimSpace(string(why)))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -93,34 +94,58 @@ func (p *program) opsHandler() http.Handler {
 	routes.Handle("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{}))
 	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	routes.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := p.ready(r.Context()); err != nil {
-			p.log.WarnContext(r.Context(), "not ready", "error", err)
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
+		note, err := p.ready(r.Context())
+		if lack := (*unready)(nil); errors.As(err, &lack) {
+			p.log.WarnContext(r.Context(), "not ready", "lack", lack.what, "error", lack.cause)
+			http.Error(w, lack.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = w.Write([]byte("ok\n"))
+		_, _ = w.Write([]byte("ok" + note + "\n"))
 	})
 	return routes
 }
 
-// ready: the database answers, there is a key to sign with, and nobody has
-// asked us to stop. Other people's key URLs are not our readiness.
-func (p *program) ready(ctx context.Context) error {
+// unready is why a replica should be asked nothing. What is said aloud; the
+// cause stays in the log.
+type unready struct {
+	what  string
+	cause error
+}
+
+func (u *unready) Error() string { return "not ready: " + u.what }
+
+// ready: nobody has asked us to stop, the database answers and has the schema
+// that this program needs, and there is a key to sign with. Other people's key
+// URLs are not our readiness. A schema that is further than the program is
+// noted only: migrations leave the release before them working, and while a
+// fleet is upgraded all but the first replica are older than the schema.
+func (p *program) ready(ctx context.Context) (note string, err error) {
 	select {
 	case <-p.draining:
-		return errors.New("shutting down")
+		return "", &unready{what: "shutting down"}
 	default:
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := p.store.Ping(ctx); err != nil {
-		return err
+		return "", &unready{"database", err}
 	}
 	if _, err := p.directory.Snapshot(); err != nil {
-		return err
+		return "", &unready{"database", err}
+	}
+	applied, known, err := p.store.SchemaVersions(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return "", &unready{"database", err}
+	case err != nil:
+		return "", &unready{"schema", err}
+	case applied < known:
+		return "", &unready{"schema", fmt.Errorf("the database is at version %d, this program needs %d", applied, known)}
+	case applied > known:
+		note = fmt.Sprintf(", the schema is newer than this program (%d, %d)", applied, known)
 	}
 	if !p.ring.Ready() {
-		return errors.New("there is no signing key")
+		return "", &unready{what: "signing key"}
 	}
-	return nil
+	return note, nil
 }

@@ -259,7 +259,7 @@ func TestDatabaseDown(t *testing.T) {
 				t.Errorf("headers %v", a.header)
 			}
 		})
-		if err := s.p.ready(t.Context()); err == nil {
+		if _, err := s.p.ready(t.Context()); err == nil {
 			t.Error("ready without a database")
 		}
 	})
