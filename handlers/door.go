@@ -76,7 +76,14 @@ func (s *Server) watched(endpoint string, next handle) http.Handler {
 // finish tells the metrics and the log: one line a request, and in it no part
 // of a token, a secret or a key.
 func (s *Server) finish(r *http.Request, event *Event) {
-	s.config.Observe(*event)
+	note := noteOf(r.Context())
+	switch {
+	case note.client != nil:
+		event.IntegratorID = note.client.IntegratorID
+	case note.minted != nil: // without a client
+		event.IntegratorID = note.minted.Claims.IntegratorID
+	}
+	s.config.Observe(r.Context(), *event)
 	if event.Endpoint == "metadata" || event.Endpoint == "jwks" {
 		return
 	}
@@ -89,14 +96,13 @@ func (s *Server) finish(r *http.Request, event *Event) {
 			attributes = append(attributes, slog.String(name, value))
 		}
 	}
-	note := noteOf(r.Context())
 	add("grant_type", event.Grant)
 	add("error", string(event.Code))
 	add("reason", string(event.Reason))
 	if note.client != nil {
 		add("client_id", note.client.ID)
-		add("integrator_id", note.client.IntegratorID)
 	}
+	add("integrator_id", event.IntegratorID)
 	if note.minted != nil && event.Status == http.StatusOK {
 		add("jti", note.minted.Claims.ID)
 	}

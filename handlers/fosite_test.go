@@ -37,7 +37,7 @@ func (oneClient) Matches(_ *Client, secret string) bool { return secret != "wron
 func TestFositeFillsInNothing(t *testing.T) {
 	refusal := grants.RefuseToken(grants.Malformed, "x", "y", "z")
 	s := New(Config{
-		Issuer: "https://cambio.example", Clients: oneClient{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Observe: func(Event) {},
+		Issuer: "https://cambio.example", Clients: oneClient{}, Now: time.Now, Log: slog.New(slog.DiscardHandler), Observe: func(context.Context, Event) {},
 		Verifier: &accesstoken.Verifier{Issuer: "https://cambio.example", Now: time.Now},
 		Exchange: func(context.Context, tokenexchange.Request) (*tokenexchange.Decision, error) {
 			return &tokenexchange.Decision{}, refusal

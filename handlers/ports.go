@@ -43,7 +43,7 @@ type Config struct {
 	// Proxies are believed when they say for whom they ask.
 	Proxies []netip.Prefix
 	// Observe is told of every finished request, for metrics.
-	Observe func(Event)
+	Observe func(context.Context, Event)
 }
 
 // Clients knows the registered clients.
@@ -90,10 +90,12 @@ type Attempt struct {
 
 // Event is one finished request.
 type Event struct {
-	Endpoint string // token, introspect, revoke, metadata, jwks
-	Grant    string // of the token endpoint: a known grant type or empty
-	Status   int
-	Code     grants.Code
-	Reason   grants.Reason
-	Duration time.Duration
+	// IntegratorID is not for metrics: there are any number of them.
+	IntegratorID string
+	Endpoint     string // token, introspect, revoke, metadata, jwks
+	Grant        string // of the token endpoint: a known grant type or empty
+	Status       int
+	Code         grants.Code
+	Reason       grants.Reason
+	Duration     time.Duration
 }

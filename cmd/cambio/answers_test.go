@@ -223,7 +223,7 @@ func TestHostileTextInEveryEchoedPlace(t *testing.T) {
 // noDoors are doors with nothing behind them but what a test puts there.
 func noDoors(change func(*handlers.Config)) http.Handler {
 	config := handlers.Config{
-		Issuer: "https://cambio.example", Now: time.Now, Log: slog.New(slog.DiscardHandler), Observe: func(handlers.Event) {},
+		Issuer: "https://cambio.example", Now: time.Now, Log: slog.New(slog.DiscardHandler), Observe: func(context.Context, handlers.Event) {},
 		Record: func(context.Context, handlers.Attempt) error { return nil }, JWKS: func() []byte { return nil }, Algorithms: func() []string { return nil },
 	}
 	change(&config)

@@ -92,7 +92,7 @@ func TestShutdownDelay(t *testing.T) {
 	acme.manage("919424508", "east")
 	ended := make(chan error)
 	go func() { ended <- s.p.shutdown() }()
-	eventually(t, "it is not ready", func() bool { return s.p.ready(t.Context()) != nil })
+	eventually(t, "it is not ready", func() bool { _, err := s.p.ready(t.Context()); return err != nil })
 	acme.exchange(acme.idp.token(nil)).mustBe(t, http.StatusOK)
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -54,6 +54,9 @@ func (l requestLog) Handle(ctx context.Context, record slog.Record) error {
 		record = record.Clone()
 		record.AddAttrs(slog.String("request_id", id))
 	}
+	if span := spanOf(ctx); span != nil {
+		record.AddAttrs(slog.String("trace_id", span.SpanContext().TraceID().String()))
+	}
 	return l.Handler.Handle(ctx, record)
 }
 

@@ -28,7 +28,7 @@ type room struct {
 func walled() []string {
 	return []string{"github.com/ory/fosite", "gorm.io", "github.com/jackc/pgx", "modernc.org", "database/sql", "net/http",
 		"github.com/go-jose/go-jose", "github.com/gorilla/mux", "github.com/spf13/cobra", "github.com/knadh/koanf",
-		"github.com/prometheus", "github.com/pressly/goose", "code.dny.dev/ssrf", "cel.dev/cel-go"}
+		"github.com/prometheus", "github.com/pressly/goose", "code.dny.dev/ssrf", "cel.dev/cel-go", "go.opentelemetry.io"}
 }
 
 const (
@@ -58,7 +58,7 @@ func importLaw() []room {
 		{"storage", []string{"registry", "grants", "grants/permissions", "migrations", "storage/sqlite"}, []string{libSQL, "gorm.io", "github.com/jackc/pgx"}, "the database alone says gorm, and knows no room above it"},
 		{"storage/sqlite", nil, []string{libSQL, "gorm.io", "modernc.org"}, "a dialector knows gorm and SQLite"},
 		{"storage/storagetest", []string{"storage", "registry", "grants", "migrations"}, []string{libSQL, "github.com/jackc/pgx"}, "the suite sees what every user of the store sees"},
-		{"cmd/cambio", []string{"..."}, []string{libHTTP, libJOSE, "github.com/gorilla/mux", "github.com/spf13/cobra", "github.com/knadh/koanf", "github.com/prometheus"}, "the one place where everything meets says neither gorm nor fosite"},
+		{"cmd/cambio", []string{"..."}, []string{libHTTP, libJOSE, "github.com/gorilla/mux", "github.com/spf13/cobra", "github.com/knadh/koanf", "github.com/prometheus", "go.opentelemetry.io"}, "the one place where everything meets says neither gorm nor fosite"},
 	}
 }
 

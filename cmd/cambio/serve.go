@@ -52,6 +52,7 @@ type program struct {
 	explainer explainer
 	exchanges *storage.ExchangeLog
 	metrics   *metrics
+	tracing   *tracing // nil when off
 	public    net.Listener
 	ops       net.Listener // nil when off
 	servers   []*http.Server
@@ -88,6 +89,9 @@ func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err er
 	}
 	p.exchanges = storage.NewExchangeLog(p.store, c.exchangeLog, log)
 	p.metrics = newMetrics(p.keys.States, p.exchanges.Dropped)
+	if p.tracing, err = newTracing(ctx, c.trustedProxies, log); err != nil {
+		return nil, err
+	}
 	router, err := p.router()
 	if err != nil {
 		return nil, err
@@ -211,6 +215,7 @@ func (p *program) router() (http.Handler, error) {
 	}
 	p.explainer = explainer{p.directory, exchanger}
 	router := mux.NewRouter().SkipClean(true)
+	p.tracing.routes(router)
 	doors := handlers.New(handlers.Config{
 		Issuer:      c.issuer,
 		Clients:     p.directory,
@@ -228,7 +233,7 @@ func (p *program) router() (http.Handler, error) {
 		MaxLifetime: c.accessTokenTTL,
 		Now:         c.now,
 		Log:         p.log,
-		Observe:     p.metrics.observe,
+		Observe:     p.observe,
 		Proxies:     c.trustedProxies,
 	})
 	doors.Mount(router)
@@ -263,6 +268,11 @@ func (p *program) router() (http.Handler, error) {
 	return router, nil
 }
 
+func (p *program) observe(ctx context.Context, e handlers.Event) {
+	p.metrics.observe(e)
+	p.tracing.observe(ctx, e)
+}
+
 // changed makes this replica know of a change before the answer leaves.
 func (p *program) changed(ctx context.Context) {
 	if err := p.directory.Refresh(ctx); err != nil {
@@ -281,7 +291,7 @@ func (p *program) run(router http.Handler) {
 	p.every(ctx, rotationInterval, "rotate the signing keys on schedule", p.rotateWhenDue)
 	p.every(ctx, rehashInterval, "hash client secrets under the present secret key", p.directory.rehash)
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
-	p.serve(p.public, identified(p.config.trustedProxies, closeAmbiguous(router)))
+	p.serve(p.public, identified(p.config.trustedProxies, p.tracing.requests(closeAmbiguous(router))))
 	if p.ops != nil {
 		p.serve(p.ops, p.opsHandler())
 	}
@@ -394,6 +404,11 @@ func (p *program) close() error {
 	}
 	if p.exchanges != nil {
 		p.exchanges.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := p.tracing.close(ctx); err != nil {
+		p.log.Warn("the last traces are lost", "error", err) // no reason to end with a failure
 	}
 	if p.store != nil {
 		failures = append(failures, p.store.Close())
