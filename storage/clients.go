@@ -277,7 +277,7 @@ func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 		}
 		row, err := take[clientRow](tx, "client_id = ?", c.ClientID)
 		if errors.Is(err, registry.ErrNotFound) {
-			return s.insertClient(tx, c)
+			return s.insertOperator(tx, c)
 		}
 		if err != nil {
 			return err
@@ -301,6 +301,19 @@ func (s *Store) EnsureOperator(ctx context.Context, c *registry.Client) error {
 		}
 	}
 	return err
+}
+
+// insertOperator lets generations begin where no client of that client_id was
+// before, which is chosen and may come again, unlike those that we make.
+func (s *Store) insertOperator(tx *gorm.DB, c *registry.Client) error {
+	if err := s.insertClient(tx, c); err != nil {
+		return err
+	}
+	var err error
+	if c.Generation, err = counter(tx); err != nil {
+		return err
+	}
+	return tx.Exec("UPDATE clients SET generation = ? WHERE client_id = ?", c.Generation, c.ClientID).Error
 }
 
 func (s *Store) operatorIs(ctx context.Context, c *registry.Client) (bool, error) {

@@ -85,7 +85,11 @@ func startServerAt(t testing.TB, now func() time.Time, databaseURL string, overr
 		t.Fatal(err)
 	}
 	s := &server{t: t, p: p, url: "http://" + p.public.Addr().String(), log: log}
-	t.Cleanup(func() { _ = p.shutdown() })
+	t.Cleanup(func() {
+		if s.p != nil { // not stopped before
+			_ = s.p.shutdown()
+		}
+	})
 	answer := s.post(tokenEndpoint, basic(testOperator, testOperatorSecret), url.Values{"grant_type": {grants.ClientCredentials}, "scope": {"admin"}})
 	answer.mustBe(t, http.StatusOK)
 	s.token = answer.text("access_token")

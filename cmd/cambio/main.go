@@ -58,11 +58,16 @@ func command() *cobra.Command {
 		&cobra.Command{Use: "list", Short: "List the signing keys", Args: cobra.NoArgs, RunE: withStore(listKeys)},
 		&cobra.Command{Use: "rotate", Short: "Make the next key sign, and another one next", Args: cobra.NoArgs, RunE: withStore(rotateKeys)},
 	)
+	tokens := &cobra.Command{Use: "tokens", Short: "Look after the tokens"}
+	tokens.AddCommand(&cobra.Command{
+		Use: "revoke-all", Short: "Kill every token issued so far, of everybody; needed after a restore from a backup",
+		Args: cobra.NoArgs, RunE: withStore(revokeAll),
+	})
 	demo := &cobra.Command{Use: "demo", Short: "Show one exchange, introspection and revocation, with nothing to prepare", Args: cobra.NoArgs, RunE: runDemo}
 	demo.Flags().Bool("once", false, "end after the tour")
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Run the server", Args: cobra.NoArgs, RunE: runServe},
-		demo, migrate, keys, explainCommand(),
+		demo, migrate, keys, tokens, explainCommand(),
 		&cobra.Command{Use: "version", Short: "Print version, commit and Go version", Args: cobra.NoArgs, RunE: runVersion},
 		&cobra.Command{Use: "healthcheck", Short: "Ask the server on this machine whether it is ready", Args: cobra.NoArgs, RunE: runHealthcheck},
 	)
@@ -155,6 +160,18 @@ func migrateStatus(ctx context.Context, _ *config, store *storage.Store, out io.
 		}
 		fmt.Fprintf(out, "%-30s %s\n", step.Name, state)
 	}
+	return nil
+}
+
+// revokeAll migrates first: the backup may be older than this program.
+func revokeAll(ctx context.Context, _ *config, store *storage.Store, out io.Writer) error {
+	if _, err := store.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := store.Fence(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "every token issued so far is dead; keys of key URLs will be fetched anew")
 	return nil
 }
 

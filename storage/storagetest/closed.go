@@ -25,6 +25,7 @@ func callsOfIntegrators(s *storage.Store) calls {
 		"UpdateIntegrator":       func(ctx context.Context) error { return s.UpdateIntegrator(ctx, i) },
 		"DeleteIntegrator":       func(ctx context.Context) error { return s.DeleteIntegrator(ctx, "x") },
 		"RevokeIntegratorTokens": func(ctx context.Context) error { return s.RevokeIntegratorTokens(ctx, "x") },
+		"Fence":                  func(ctx context.Context) error { return s.Fence(ctx) },
 		"CreateKeyURL":           func(ctx context.Context) error { return s.CreateKeyURL(ctx, k, shared) },
 		"KeyURL":                 func(ctx context.Context) error { return second(s.KeyURL(ctx, "x", "y")) },
 		"KeyURLs":                func(ctx context.Context) error { return second(s.KeyURLs(ctx, "x", page)) },
@@ -116,6 +117,7 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
 		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
 		"Migrations":          nil, // PostgreSQL's have a connection of their own
+		"SchemaVersions":      func(ctx context.Context) error { _, _, err := s.SchemaVersions(ctx); return err },
 		"Migrate":             nil,
 		"Ping":                s.Ping,
 		"Close":               nil,
