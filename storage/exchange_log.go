@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
@@ -29,18 +31,24 @@ const (
 const (
 	refusedPerSecond = 5 // of one integrator, on one replica
 	refusedBurst     = 100
-	asyncQueue       = 4096
+	logQueue         = 4096 // records that wait to be written, on one replica
+	logBatch         = 256  // in one statement: 5,632 of the 32,766 values that SQLite takes
 )
 
 // Why of an attempt no record was kept.
 const (
 	DroppedByQuota    = "quota"    // a refused one, past its integrator's
-	DroppedByQueue    = "queue"    // mode async: ErrLogFull
+	DroppedByQueue    = "queue"    // ErrLogFull
 	DroppedByDatabase = "database" // it could not be written
 )
 
 // ErrLogFull means that attempts come in faster than they can be recorded.
 var ErrLogFull = errors.New("the exchange log cannot keep up")
+
+var (
+	errLogClosed = errors.New("the exchange log is closed")
+	errNotText   = errors.New("a record holds what is no text")
+)
 
 type exchangeRow struct {
 	ID           string `gorm:"primaryKey"`
@@ -66,7 +74,9 @@ type exchangeRow struct {
 // TableName implements gorm's tabler.
 func (exchangeRow) TableName() string { return "exchanges" }
 
-// ExchangeLog records every attempt to get a token.
+// ExchangeLog records every attempt to get a token. One worker writes: while it
+// commits a batch the next one comes together in the queue, so that many who
+// wait share one commit, and one alone waits for nobody.
 type ExchangeLog struct {
 	store *Store
 	mode  LogMode
@@ -75,10 +85,18 @@ type ExchangeLog struct {
 	mu      sync.Mutex
 	refused map[quota]*rate.Limiter // twice as many as there are integrators
 
-	queue chan exchangeRow
-	done  chan struct{}
+	closing sync.RWMutex // held for writing to close the queue, for reading to send
+	closed  bool
+	queue   chan entry
+	done    chan struct{}
 
 	overQuota, overQueue, unwritten atomic.Int64
+}
+
+// entry is a record and who waits for its commit: nobody in mode async.
+type entry struct {
+	row       exchangeRow
+	committed chan<- error // takes one without waiting
 }
 
 // quota is whose refused attempts are counted together.
@@ -90,16 +108,18 @@ type quota struct {
 // NewExchangeLog starts a log. Close it to write what it still holds.
 func NewExchangeLog(store *Store, mode LogMode, log *slog.Logger) *ExchangeLog {
 	l := &ExchangeLog{store: store, mode: mode, log: log, refused: map[quota]*rate.Limiter{}, done: make(chan struct{})}
-	if mode != LogAsync {
+	if mode == LogOff {
 		close(l.done)
 		return l
 	}
-	l.queue = make(chan exchangeRow, asyncQueue)
+	l.queue = make(chan entry, logQueue)
 	go l.drain()
 	return l
 }
 
-// Record records an attempt. In mode durable nil means that it is committed.
+// Record records an attempt. In mode durable nil means that it is committed;
+// after an error it may be committed all the same, which is a token in the
+// record that nobody got.
 // Of refused attempts an integrator has a quota; past it they are only counted
 // (Dropped), so that garbage cannot fill the disk. What strangers try at
 // an integrator has a quota of its own, so that they cannot use up the other.
@@ -112,23 +132,46 @@ func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange, stranger 
 		return nil
 	}
 	row, err := newExchangeRow(e)
+	if err == nil && l.mode == LogDurable {
+		err = ctx.Err() // or the record of an attempt that was given up would be kept
+	}
 	if err != nil {
+		l.unwritten.Add(1)
 		return err
 	}
 	if l.mode == LogAsync {
-		select {
-		case l.queue <- row:
-			return nil
-		default:
-			l.overQueue.Add(1)
-			return ErrLogFull
-		}
+		return l.send(entry{row: row})
 	}
-	if err := l.store.writer.WithContext(ctx).Create(&row).Error; err != nil {
+	// As long as any other statement may take, whatever stands before it.
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	committed := make(chan error, 1)
+	if err := l.send(entry{row, committed}); err != nil {
+		return err
+	}
+	select {
+	case err := <-committed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// send hands a record to the worker, if there is room.
+func (l *ExchangeLog) send(e entry) error {
+	l.closing.RLock()
+	defer l.closing.RUnlock()
+	if l.closed {
 		l.unwritten.Add(1)
-		return translate(err)
+		return errLogClosed
 	}
-	return nil
+	select {
+	case l.queue <- e:
+		return nil
+	default:
+		l.overQueue.Add(1)
+		return ErrLogFull
+	}
 }
 
 // Dropped counts, by cause, the attempts of which no record was kept. In mode
@@ -148,6 +191,12 @@ func newExchangeRow(e registry.Exchange) (exchangeRow, error) {
 	dropped, err := json.Marshal(e.Dropped)
 	if err != nil {
 		return exchangeRow{}, fmt.Errorf("encode dropped permissions: %w", err)
+	}
+	// One row that the database refuses would take its whole batch along.
+	for _, text := range []string{e.GrantType, e.Result, e.Code, e.Reason, e.IntegratorID, e.ClientID, e.Issuer, e.Subject, e.KeyID, e.TokenID, e.SubjectTokenHash} {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return exchangeRow{}, errNotText
+		}
 	}
 	return exchangeRow{
 		ID: id.String(), At: micros(e.At), GrantType: e.GrantType, Result: e.Result, Code: e.Code, Reason: e.Reason,
@@ -172,24 +221,42 @@ func (l *ExchangeLog) mayRecordRefusal(q quota) bool {
 // drain writes the queue in batches until it is closed.
 func (l *ExchangeLog) drain() {
 	defer close(l.done)
-	for row := range l.queue {
-		batch := []exchangeRow{row}
-		for len(batch) < 256 && len(l.queue) > 0 {
+	for first := range l.queue {
+		batch := []entry{first}
+		for len(batch) < logBatch && len(l.queue) > 0 { // nobody else receives
 			batch = append(batch, <-l.queue)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
-		if err := l.store.writer.WithContext(ctx).Create(&batch).Error; err != nil {
-			l.unwritten.Add(int64(len(batch)))
-			l.log.Error("exchange records were lost", "count", len(batch), "error", err)
-		}
-		cancel()
+		l.write(batch)
 	}
 }
 
-// Close writes what is queued. Nothing may be recorded afterwards.
+// write commits a batch, all of it or nothing, and tells everybody who waits.
+func (l *ExchangeLog) write(batch []entry) {
+	rows := make([]exchangeRow, len(batch))
+	for i, e := range batch {
+		rows[i] = e.row
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
+	defer cancel()
+	err := translate(l.store.writer.WithContext(ctx).Create(&rows).Error)
+	if err != nil {
+		l.unwritten.Add(int64(len(batch)))
+		l.log.Error("exchange records could not be written", "count", len(batch), "error", err)
+	}
+	for _, e := range batch {
+		if e.committed != nil {
+			e.committed <- err
+		}
+	}
+}
+
+// Close writes what is queued. Whoever records afterwards is refused.
 func (l *ExchangeLog) Close() {
-	if l.queue != nil {
+	l.closing.Lock()
+	if !l.closed && l.queue != nil {
 		close(l.queue)
 	}
+	l.closed = true
+	l.closing.Unlock()
 	<-l.done
 }

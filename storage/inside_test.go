@@ -188,7 +188,7 @@ func TestAsyncLogIsBounded(t *testing.T) {
 	}
 	taken := int64(0)
 	for err == nil {
-		if taken > 2*asyncQueue {
+		if taken > 2*logQueue {
 			t.Fatal("the queue has no end")
 		}
 		if err = log.Record(t.Context(), registry.Exchange{Result: registry.ResultGranted, IntegratorID: "i"}, false); err == nil {

@@ -122,7 +122,9 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"Ping":                s.Ping,
 		"Close":               nil,
 		"(*ExchangeLog).Record": func(ctx context.Context) error {
-			return newLog(t, s, storage.LogDurable).Record(ctx, granted("x"), false)
+			log := newLog(t, s, storage.LogDurable)
+			defer log.Close()
+			return log.Record(ctx, granted("x"), false)
 		},
 		"NewDirectory": func(ctx context.Context) error { return second(storage.NewDirectory(ctx, s)) },
 	}

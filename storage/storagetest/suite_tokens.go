@@ -293,6 +293,8 @@ func (s *suite) closed() {
 	ctx, store := s.Context(), s.store
 	s.must(store.Close())
 	i := &registry.Integrator{Name: "x", Status: registry.Active}
+	log := storage.NewExchangeLog(store, storage.LogDurable, quiet())
+	defer log.Close()
 	_, errRead := store.Integrator(ctx, "x")
 	_, errList := store.Integrators(ctx, registry.Page{Limit: 1})
 	_, errState := store.TokenState(ctx, storage.TokenQuery{ID: "x", IntegratorID: "y", ClientID: "z"})
@@ -303,7 +305,7 @@ func (s *suite) closed() {
 		"create": store.CreateIntegrator(ctx, i), "update": store.UpdateIntegrator(ctx, i), "delete": store.DeleteIntegrator(ctx, "x"),
 		"revoke": store.Revoke(ctx, "x", time.Now()), "key URL": store.CreateKeyURL(ctx, keyURL("x", "y", "z"), registry.KeyURLTerms{SharedIssuer: true}), "client": store.CreateClient(ctx, client("x"), registry.ClientTerms{AnyScope: true}),
 		"operator": store.EnsureOperator(ctx, client("x")), "link": store.Link(ctx, registry.Link{}), "add key": store.AddSigningKey(ctx, signingKey("x", "y", "next")),
-		"record": storage.NewExchangeLog(store, storage.LogDurable, quiet()).Record(ctx, registry.Exchange{Result: registry.ResultGranted}, false),
+		"record": log.Record(ctx, registry.Exchange{Result: registry.ResultGranted}, false),
 	} {
 		if err == nil || errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrConflict) || errors.Is(err, registry.ErrStale) {
 			s.Errorf("%s on a closed store: %v", name, err)
