@@ -80,9 +80,3 @@ func (s *Store) ResealSigningKey(ctx context.Context, id string, was, sealed []b
 		return result.Error
 	})
 }
-
-// DeleteSigningKeys deletes the keys that retired before a moment.
-func (s *Store) DeleteSigningKeys(ctx context.Context, retiredBefore time.Time) error {
-	return translate(s.writer.WithContext(ctx).
-		Exec("DELETE FROM signing_keys WHERE state = 'retired' AND retired_at < ?", micros(retiredBefore)).Error)
-}

@@ -141,18 +141,6 @@ func consumedHash(integratorID, issuer, tokenID string) []byte {
 	return hash.Sum(nil)
 }
 
-// PurgeConsumed forgets used tokens that expired before a moment, in a batch. It
-// tells how many there were.
-func (s *Store) PurgeConsumed(ctx context.Context, expiredBefore time.Time) (int64, error) {
-	result := s.writer.WithContext(ctx).Exec(
-		"DELETE FROM consumed_tokens WHERE token_hash IN (SELECT token_hash FROM consumed_tokens WHERE expires_at < ? LIMIT ?)",
-		micros(expiredBefore), purgeBatch)
-	return result.RowsAffected, translate(result.Error)
-}
-
-// purgeBatch holds the one writer of SQLite for a blink.
-const purgeBatch = 500
-
 func generation(id string, found *int64) int64 {
 	switch {
 	case id == "":
@@ -161,17 +149,4 @@ func generation(id string, found *int64) int64 {
 		return -1
 	}
 	return *found
-}
-
-// PurgeSubjectEpochs deletes epochs that no token can be as old as any more.
-func (s *Store) PurgeSubjectEpochs(ctx context.Context, expiredBefore time.Time) error {
-	return translate(s.writer.WithContext(ctx).Exec("DELETE FROM subject_epochs WHERE expires_at < ?", micros(expiredBefore)).Error)
-}
-
-// PurgeRevoked deletes revocations of tokens that expired before a moment, in
-// a batch. It tells how many there were.
-func (s *Store) PurgeRevoked(ctx context.Context, expiredBefore time.Time) (int64, error) {
-	result := s.writer.WithContext(ctx).Exec(
-		"DELETE FROM revoked_tokens WHERE jti IN (SELECT jti FROM revoked_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore), purgeBatch)
-	return result.RowsAffected, translate(result.Error)
 }

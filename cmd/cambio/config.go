@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,6 +52,8 @@ type config struct {
 	shutdownDelay    time.Duration
 	logLevel         slog.Level
 	now              func() time.Time // another one in tests
+
+	exchangeRetention time.Duration // 0: for ever
 }
 
 // newConfig checks every value. An error is one line that names the key.
@@ -90,6 +93,7 @@ func newConfig(values map[string]string) (*config, error) {
 		{"signing_key_lifetime", func(v string) (err error) { c.signingKeyLife, err = readKeyLifetime(v); return err }},
 		{"access_token_ttl", func(v string) (err error) { c.accessTokenTTL, err = readTTL(v); return err }},
 		{"exchange_log", oneOf(string(storage.LogDurable), string(storage.LogAsync), string(storage.LogOff))},
+		{"exchange_retention", func(v string) (err error) { c.exchangeRetention, err = readDays(v); return err }},
 		{"subject_audiences", func(string) error { return checkAudiences(c.subjectAudiences...) }},
 		{"default_audience", func(v string) error {
 			if v == "" {
@@ -230,6 +234,15 @@ func (c *config) checkPreviousKey(err error) error {
 		return errors.New("this is CAMBIO_SECRET_KEY itself: take it away, or set the other to the new key")
 	}
 	return err
+}
+
+func readDays(v string) (time.Duration, error) {
+	const most = 36500 // a century
+	days, err := strconv.Atoi(v)
+	if err != nil || days < 0 || days > most {
+		return 0, fmt.Errorf("want days, 0 to %d, such as 90, found %q", most, v)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
 }
 
 // finish fills in what follows from the address that was taken.

@@ -349,21 +349,6 @@ func (p *program) every(ctx context.Context, interval time.Duration, what string
 	})
 }
 
-// clean deletes what nobody can need any more, a little at a time.
-func (p *program) clean(ctx context.Context) error {
-	now := p.config.now()
-	purge := func(batch func(context.Context, time.Time) (int64, error)) error {
-		for ctx.Err() == nil {
-			if n, err := batch(ctx, now.Add(-handlers.ClockTolerance)); err != nil || n == 0 {
-				return err
-			}
-		}
-		return nil
-	}
-	return errors.Join(purge(p.store.PurgeRevoked), purge(p.store.PurgeConsumed), p.store.PurgeSubjectEpochs(ctx, now),
-		p.store.DeleteSigningKeys(ctx, now.Add(-2*signing.Retain)))
-}
-
 // shutdown ends gracefully: not ready, but answering for a while; then no new
 // connections, the requests under way answered, what is queued written.
 func (p *program) shutdown() (err error) {

@@ -46,6 +46,7 @@ func settings() []setting {
 		{"access_token_ttl", "1h", false, "ceiling of an issued token's life"},
 		{"exchange_log", "durable", false, "durable, async or off"},
 		{"shutdown_delay", "2s", false, "how long to go on answering after /readyz says no, at the end"},
+		{"exchange_retention", "90", false, "days for which records of exchanges are kept; 0 keeps them for ever"},
 		{"log_level", "info", false, "debug, info, warn or error"},
 	}
 }

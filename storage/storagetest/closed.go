@@ -111,8 +111,9 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 			return second(s.TokenState(ctx, storage.TokenQuery{ID: "jti", IntegratorID: "x", ClientID: "y"}))
 		},
 		"RevokeSubjectTokens": func(ctx context.Context) error { return s.RevokeSubjectTokens(ctx, "x", "sub") },
-		"PurgeSubjectEpochs":  func(ctx context.Context) error { return s.PurgeSubjectEpochs(ctx, time.Now()) },
+		"PurgeSubjectEpochs":  func(ctx context.Context) error { return second(s.PurgeSubjectEpochs(ctx, time.Now())) },
 		"PurgeRevoked":        func(ctx context.Context) error { return second(s.PurgeRevoked(ctx, time.Now())) },
+		"PurgeExchanges":      func(ctx context.Context) error { return second(s.PurgeExchanges(ctx, time.Now())) },
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
 		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
 		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },

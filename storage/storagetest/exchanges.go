@@ -56,6 +56,7 @@ func testExchangeLog(t *testing.T, s *storage.Store) {
 	t.Run("durable: no success without a record", func(t *testing.T) { testNoSuccessWithoutRecord(t, s) })
 	t.Run("async: all is there after Close, in order", func(t *testing.T) { testAsync(t, s) })
 	t.Run("off: nothing", func(t *testing.T) { testOff(t, s) })
+	t.Run("old records go in batches", func(t *testing.T) { testPurgeExchanges(t, s) })
 	t.Run("pages go from the newest to the oldest and show one integrator", func(t *testing.T) { testPagesOfRecords(t, s) })
 }
 
@@ -167,6 +168,34 @@ func testPagesOfRecords(t *testing.T, s *storage.Store) {
 		if got := recorded(t, s, nobody); len(got) != 0 {
 			t.Errorf("%q has %v", nobody, got)
 		}
+	}
+}
+
+// testPurgeExchanges: old records go in batches, young ones stay.
+func testPurgeExchanges(t *testing.T, s *storage.Store) {
+	const batch, records = 500, 1002
+	later := time.Now().Add(48 * time.Hour) // whatever the zone, all of today is before it
+	for n := int64(1); n > 0; {             // what others left
+		var err error
+		n, err = s.PurgeExchanges(t.Context(), later)
+		ok(t, err)
+	}
+	log := newLog(t, s, storage.LogAsync)
+	id := unlike("integrator")
+	for range records {
+		ok(t, log.Record(t.Context(), granted(id), false))
+	}
+	log.Close()
+	if n, err := s.PurgeExchanges(t.Context(), time.Now().Add(-time.Minute)); err != nil || n != 0 {
+		t.Errorf("deleted %d young ones (%v)", n, err)
+	}
+	for _, want := range []int64{batch, batch, records - 2*batch, 0} {
+		if n, err := s.PurgeExchanges(t.Context(), later); err != nil || n != want {
+			t.Errorf("deleted %d, want %d (%v)", n, want, err)
+		}
+	}
+	if got := recorded(t, s, id); len(got) != 0 {
+		t.Errorf("%d are left", len(got))
 	}
 }
 

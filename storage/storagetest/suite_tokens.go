@@ -64,11 +64,11 @@ func (s *suite) subjects() {
 		s.Errorf("the later of both names counts: %v, %v", first, second)
 	}
 	s.mustBe(registry.ErrNotFound, store.RevokeSubjectTokens(ctx, "nobody", "x"))
-	s.must(store.PurgeSubjectEpochs(ctx, time.Now()))
+	s.must(second(store.PurgeSubjectEpochs(ctx, time.Now())))
 	if notBefore(acme.ID, "auth0|1").IsZero() {
 		s.Error("an epoch that is needed was deleted")
 	}
-	s.must(store.PurgeSubjectEpochs(ctx, time.Now().Add(26*time.Hour)))
+	s.must(second(store.PurgeSubjectEpochs(ctx, time.Now().Add(26*time.Hour))))
 	if !notBefore(acme.ID, "auth0|1").IsZero() {
 		s.Error("an epoch that nobody needs is kept")
 	}
