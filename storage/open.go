@@ -38,6 +38,7 @@ type Store struct {
 	reader  *gorm.DB
 	pools   []*sql.DB
 	migrate func(context.Context, func(*sql.DB) error) error
+	listen  func(context.Context) (*pgx.Conn, error) // nil on SQLite
 	now     func() time.Time
 }
 
@@ -125,6 +126,8 @@ func openPostgres(databaseURL string) (*Store, error) {
 	unlimited := config.Copy() // a migration may take longer than a request
 	config.RuntimeParams["statement_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
 	config.RuntimeParams["application_name"] = "cambio"
+	listener := config.Copy()
+	listener.RuntimeParams["application_name"] = "cambio listener"
 	// A replica that is cut off in the middle of a change must not keep others
 	// from changing anything.
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint((2 * statementTimeout).Milliseconds())
@@ -145,7 +148,8 @@ func openPostgres(databaseURL string) (*Store, error) {
 			db := stdlib.OpenDB(*unlimited)
 			return errors.Join(apply(db), db.Close())
 		},
-		now: time.Now,
+		listen: func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, listener) },
+		now:    time.Now,
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/cambio-oauth/cambio/migrations"
 	"github.com/cambio-oauth/cambio/registry"
 )
 
@@ -116,11 +117,17 @@ func translate(err error) error {
 }
 
 // change runs a change of configuration: one transaction, in which the counter
-// that replicas watch moves too. Its row also keeps changes apart.
+// that replicas watch moves too. Its row also keeps changes apart. Those that
+// listen hear of it when it is committed.
 func (s *Store) change(ctx context.Context, apply func(tx *gorm.DB) error) error {
 	return translate(s.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := tx.Exec("UPDATE changes SET seq = seq + 1 WHERE id = 1").Error; err != nil {
 			return err
+		}
+		if s.dialect == migrations.Postgres {
+			if err := tx.Exec("NOTIFY cambio_changes").Error; err != nil {
+				return err
+			}
 		}
 		return apply(tx)
 	}))

@@ -285,6 +285,7 @@ func (p *program) run(router http.Handler) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.every(ctx, storage.PollInterval, "read the configuration", p.directory.Refresh)
+	p.workers.Go(func() { p.store.Listen(ctx, p.log, p.changed) })
 	p.every(ctx, signing.ReloadInterval, "read the signing keys", p.ring.Reload)
 	p.every(ctx, remote.RenewInterval, "renew the keys of key URLs", p.renewKeys)
 	p.every(ctx, keyUsesInterval, "note which keys were used", p.keys.SaveUses)
