@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,7 +16,6 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/cambio-oauth/cambio/migrations"
-	"github.com/cambio-oauth/cambio/storage/sqlite"
 )
 
 // Pool limits and time limits of the database.
@@ -37,6 +33,7 @@ type Store struct {
 	writer  *gorm.DB
 	reader  *gorm.DB
 	pools   []*sql.DB
+	file    *databaseFile // nil on PostgreSQL
 	migrate func(context.Context, func(*sql.DB) error) error
 	listen  func(context.Context) (*pgx.Conn, error) // nil on SQLite
 	now     func() time.Time
@@ -58,7 +55,7 @@ func Open(ctx context.Context, databaseURL string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := store.Ping(ctx); err != nil {
+	if err := store.check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to the database: %w", err), store.Close())
 	}
 	return store, nil
@@ -67,53 +64,6 @@ func Open(ctx context.Context, databaseURL string) (*Store, error) {
 // Path gives the file of a sqlite:// URL, and whether it is one.
 func Path(databaseURL string) (string, bool) {
 	return strings.CutPrefix(databaseURL, "sqlite://")
-}
-
-func openSQLite(path string) (*Store, error) {
-	if path == "" || strings.HasPrefix(path, ":memory:") || strings.ContainsAny(path, "?#%\x00") {
-		return nil, errors.New("want sqlite://PATH, where PATH is the name of a file without ? # %")
-	}
-	path = filepath.Clean(path) // the one that SQLite opens, too
-	// SQLite gives the files beside it (-wal, -shm) the mode of the database.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the database file: %w", err)
-	}
-	if err := errors.Join(file.Chmod(0o600), file.Close()); err != nil {
-		return nil, err
-	}
-	// FULL: an acknowledged revocation survives a power cut. immediate: a
-	// transaction that reads before it writes would otherwise fail at once
-	// instead of waiting its turn.
-	pragmas := url.Values{"_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", statementTimeout.Milliseconds()),
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-	}}
-	writes := "file:" + path + "?_txlock=immediate&" + pragmas.Encode()
-	pragmas.Add("_pragma", "query_only(1)")
-	reads := "file:" + path + "?" + pragmas.Encode()
-	writerPool, err := sql.Open("sqlite", writes)
-	if err != nil {
-		return nil, err
-	}
-	writerPool.SetMaxOpenConns(1)
-	readerPool, err := sql.Open("sqlite", reads)
-	if err != nil {
-		return nil, err
-	}
-	readerPool.SetMaxOpenConns(sqliteReaders)
-	readerPool.SetMaxIdleConns(sqliteReaders)
-	store := &Store{
-		dialect: migrations.SQLite,
-		pools:   []*sql.DB{writerPool, readerPool},
-		migrate: func(_ context.Context, apply func(*sql.DB) error) error { return apply(writerPool) },
-		now:     time.Now,
-	}
-	if store.writer, err = wrap(sqlite.Dialector{Pool: writerPool}); err != nil {
-		return nil, err
-	}
-	store.reader, err = wrap(sqlite.Dialector{Pool: readerPool})
-	return store, err
 }
 
 func openPostgres(databaseURL string) (*Store, error) {
@@ -211,11 +161,14 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close closes all connections.
+// Close closes all connections, and ends what Serve claimed.
 func (s *Store) Close() error {
 	var failures []error
 	for _, pool := range s.pools {
 		failures = append(failures, pool.Close())
+	}
+	if s.file != nil {
+		failures = append(failures, s.file.release())
 	}
 	return errors.Join(failures...)
 }

@@ -118,6 +118,9 @@ func (p *program) openStore(ctx context.Context) (err error) {
 	if p.store, err = storage.Open(ctx, p.config.databaseURL); err != nil {
 		return fmt.Errorf("CAMBIO_DATABASE_URL: %w", err)
 	}
+	if err := p.store.Serve(ctx); err != nil {
+		return fmt.Errorf("CAMBIO_DATABASE_URL: %w", err)
+	}
 	applied, err := p.store.Migrate(ctx)
 	if err != nil {
 		return err

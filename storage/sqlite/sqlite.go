@@ -85,3 +85,10 @@ func (Dialector) Translate(err error) error {
 	}
 	return err
 }
+
+// Damaged tells whether an error says that the file is no database, or not
+// whole.
+func Damaged(err error) bool {
+	var failure *driver.Error
+	return errors.As(err, &failure) && (failure.Code()&0xff == lib.SQLITE_CORRUPT || failure.Code() == lib.SQLITE_NOTADB)
+}

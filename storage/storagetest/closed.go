@@ -122,6 +122,7 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"Migrate":             nil,
 		"Ping":                s.Ping,
 		"Close":               nil,
+		"Serve":               nil, // PostgreSQL serves any number
 		"Listen":              nil, // nor has it an answer
 		"(*ExchangeLog).Record": func(ctx context.Context) error {
 			log := newLog(t, s, storage.LogDurable)
