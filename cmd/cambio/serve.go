@@ -52,6 +52,7 @@ type program struct {
 	explainer explainer
 	exchanges *storage.ExchangeLog
 	metrics   *metrics
+	load      func() (atOnce, most int, turnedAway int64)
 	tracing   *tracing // nil when off
 	public    net.Listener
 	ops       net.Listener // nil when off
@@ -96,6 +97,7 @@ func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err er
 	if err != nil {
 		return nil, err
 	}
+	p.metrics.watchLoad(p.load)
 	p.run(router)
 	log.Info("cambio is ready", "issuer", c.issuer, "listen", p.public.Addr().String(), "version", buildVersion())
 	return p, nil
@@ -240,7 +242,7 @@ func (p *program) router() (http.Handler, error) {
 		Proxies:     c.trustedProxies,
 	})
 	doors.Mount(router)
-	p.metrics.watchLoad(doors.Load)
+	p.load = doors.Load
 	known, err := presets.Load()
 	if err != nil {
 		return nil, err
