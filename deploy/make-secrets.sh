@@ -43,3 +43,4 @@ make secret_key key
 make operator_client_secret password
 make postgres_password password
 make database_url database_url
+make grafana_password password

@@ -23,8 +23,8 @@ type metrics struct {
 }
 
 // newMetrics makes the metrics; keyURLs counts the key URLs in use by state,
-// dropped the attempts without a record by cause.
-func newMetrics(keyURLs func() map[string]int, dropped func() map[string]int64) *metrics {
+// dropped the attempts without a record by cause; ready is asked at every scrape.
+func newMetrics(keyURLs func() map[string]int, dropped func() map[string]int64, ready func() bool) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -37,7 +37,7 @@ func newMetrics(keyURLs func() map[string]int, dropped func() map[string]int64) 
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "cambio_build_info", Help: "Always 1."}, []string{"version"})
 	build.WithLabelValues(buildVersion()).Set(1)
-	m.registry.MustRegister(m.requests, m.duration, build, keyURLStates(keyURLs), droppedRecords(dropped),
+	m.registry.MustRegister(m.requests, m.duration, build, keyURLStates(keyURLs), droppedRecords(dropped), readiness(ready),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -65,6 +65,15 @@ type counts[N int | int64] struct {
 func keyURLStates(count func() map[string]int) counts[int] {
 	return counts[int]{prometheus.NewDesc("cambio_key_urls",
 		"Key URLs that somebody asked for within a day, by the state of their keys on this replica.", []string{"state"}, nil), prometheus.GaugeValue, count}
+}
+
+func readiness(ready func() bool) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "cambio_ready", Help: "1 when /readyz would say ok, else 0."}, func() float64 {
+		if ready() {
+			return 1
+		}
+		return 0
+	})
 }
 
 func droppedRecords(count func() map[string]int64) counts[int64] {

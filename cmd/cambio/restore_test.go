@@ -199,3 +199,45 @@ func countOf(t *testing.T, db *sql.DB, query string) (n int) {
 	}
 	return n
 }
+
+// docs/operations.md: a signing key that was stolen is rotated away and deleted.
+// What it signed is dead, and the server goes on.
+func TestAStolenSigningKeyIsDeleted(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, databaseURL string) {
+		s := startServer(t, databaseURL, nil)
+		stolen := s.token
+		cmd := command()
+		cmd.SetArgs([]string{"keys", "rotate", "--database-url", databaseURL})
+		cmd.SetOut(&bytes.Buffer{})
+		t.Setenv("CAMBIO_SECRET_KEY", testSecretKey)
+		if err := cmd.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.mustBeActive(stolen, true)
+		execute(t, sideDoor(t, databaseURL), "DELETE FROM signing_keys WHERE state = 'retired'")
+		if err := s.p.ring.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.mustBeActive(stolen, false)
+		s.mustBeActive(startServerToken(s), true)
+		s.atOps("/readyz").mustBe(t, http.StatusOK)
+	})
+}
+
+// docs/operations.md: after the secret key is lost or known, a new one.
+func TestANewSecretKey(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, databaseURL string) {
+		s := restart(t, databaseURL, nil)
+		acme := s.newParty("Acme")
+		acme.manage("919424508", "east")
+		old := acme.exchange(acme.idp.token(nil)).mustBe(t, http.StatusOK).text("access_token")
+		stop(t, s)
+		execute(t, sideDoor(t, databaseURL), "DELETE FROM signing_keys")
+		s = startServer(t, databaseURL, map[string]string{"issuer": "https://cambio.example", "secret_key": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="})
+		acme.s = s
+		s.mustBeActive(old, false)
+		acme.exchange(acme.idp.token(nil)).mustBe(t, http.StatusUnauthorized)
+		acme.secret = s.admin("POST", "/integrators/"+acme.id+"/clients/"+acme.clientID+"/secret", nil).mustBe(t, http.StatusCreated).text("client_secret")
+		s.mustBeActive(acme.exchange(acme.idp.token(nil)).mustBe(t, http.StatusOK).text("access_token"), true)
+	})
+}

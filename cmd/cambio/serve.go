@@ -89,7 +89,10 @@ func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err er
 		return nil, err
 	}
 	p.exchanges = storage.NewExchangeLog(p.store, c.exchangeLog, log)
-	p.metrics = newMetrics(p.keys.States, p.exchanges.Dropped)
+	p.metrics = newMetrics(p.keys.States, p.exchanges.Dropped, func() bool {
+		_, err := p.ready(context.Background())
+		return err == nil
+	})
 	if p.tracing, err = newTracing(ctx, c.trustedProxies, log); err != nil {
 		return nil, err
 	}
