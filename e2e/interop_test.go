@@ -61,7 +61,7 @@ func TestRealProviderAndRealResourceServer(t *testing.T) {
 			t.Run(algorithm, func(t *testing.T) {
 				const scope = "lockHolder.identifier:NO.919424508.east"
 				c := serve(t, "CAMBIO_DATABASE_URL="+databaseURL, "CAMBIO_SIGNING_ALG="+algorithm,
-					"CAMBIO_SECRET_KEY=MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=", "CAMBIO_SUBJECT_AUDIENCES=https://cambio.test", "CAMBIO_DEFAULT_AUDIENCE=https://api.test-"+algorithm)
+					"CAMBIO_SECRET_KEY=9IWxj+ymKZgJCUpBR8ci6USmiS7/eyo0Jb8Tp8p0Ae0=", "CAMBIO_SUBJECT_AUDIENCES=https://cambio.test", "CAMBIO_DEFAULT_AUDIENCE=https://api.test-"+algorithm)
 				idp := startProvider(t, "https://cambio.test", scope, "something:else")
 				id, secret := c.register(idp, algorithm)
 

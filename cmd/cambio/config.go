@@ -87,6 +87,12 @@ func newConfig(values map[string]string) (*config, error) {
 		{"secret_key", func(v string) (err error) { c.secretKey, err = readSecretKey(v); return err }},
 		{"secret_key_previous", func(v string) (err error) { c.previousKey, err = readSecretKey(v); return c.checkPreviousKey(err) }},
 		{"operator_client_secret", func(v string) error { return checkOperator(c.operatorID, v) }},
+		{"operator_client_secret", func(v string) error {
+			if v != "" && v == values["secret_key"] {
+				return errors.New("this is CAMBIO_SECRET_KEY: one secret for two purposes is two ways to lose it")
+			}
+			return nil
+		}},
 		{"key_url_allow", func(v string) (err error) { c.keyURLAllow, err = readPrefixes(v); return err }},
 		{"trusted_proxies", func(v string) (err error) { c.trustedProxies, err = readPrefixes(v); return err }},
 		{"signing_alg", oneOf(signing.ES256, signing.RS256, signing.EdDSA)},
@@ -171,11 +177,7 @@ func readSecretKey(v string) ([]byte, error) {
 	if err != nil || len(key) != secretKeyBytes {
 		return nil, errors.New("want base64 of exactly 32 random bytes: make one with `openssl rand -base64 32`")
 	}
-	// A key that somebody typed is no key.
-	if distinct := slices.Compact(slices.Sorted(slices.Values(key))); len(distinct) < 8 {
-		return nil, errors.New("this key is not random: make one with `openssl rand -base64 32`")
-	}
-	return key, nil
+	return key, checkRandom(key)
 }
 
 func checkOperator(id, secret string) error {
@@ -184,6 +186,8 @@ func checkOperator(id, secret string) error {
 		return errors.New("CAMBIO_OPERATOR_CLIENT_ID and CAMBIO_OPERATOR_CLIENT_SECRET go together")
 	case secret != "" && len(secret) < minOperatorSecret:
 		return fmt.Errorf("want at least %d characters, found %d", minOperatorSecret, len(secret))
+	case secret != "" && distinct(secret) < 8:
+		return errors.New("this secret is not random: make one with `openssl rand -hex 32`")
 	case strings.Contains(id, ":"):
 		return errors.New("a client_id cannot hold a colon (RFC 7617)")
 	}
@@ -269,21 +273,21 @@ func (c *config) ensureSecretKey(log *slog.Logger) error {
 		return errors.New("CAMBIO_SECRET_KEY: required with PostgreSQL or a listener beyond loopback: make one with `openssl rand -base64 32`")
 	}
 	path := database + ".key"
-	data, err := os.ReadFile(path)
+	data, err := readSecretFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		key := make([]byte, secretKeyBytes)
 		if _, err := rand.Read(key); err != nil {
 			return err
 		}
-		data = []byte(base64.StdEncoding.EncodeToString(key) + "\n")
-		if err = writeOnce(path, data); err == nil {
+		data = base64.StdEncoding.EncodeToString(key)
+		if err = writeOnce(path, []byte(data+"\n")); err == nil {
 			log.Warn("made a secret key, for this machine only; keep it with the database, and set CAMBIO_SECRET_KEY in production", "file", path)
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("secret key: %w", err)
 	}
-	if c.secretKey, err = readSecretKey(strings.TrimSpace(string(data))); err != nil || c.secretKey == nil {
+	if c.secretKey, err = readSecretKey(data); err != nil || c.secretKey == nil {
 		return fmt.Errorf("secret key in %s: not usable", path)
 	}
 	return nil

@@ -19,7 +19,7 @@ import (
 const (
 	testOperator       = "operator"
 	testOperatorSecret = "an operator secret of more than 32 characters: +%/"
-	testSecretKey      = "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
+	testSecretKey      = "9IWxj+ymKZgJCUpBR8ci6USmiS7/eyo0Jb8Tp8p0Ae0="
 	lockScope          = "lockHolder.identifier:NO.919424508.east"
 	otherLockScope     = "lockHolder.identifier:NO.425234653.north"
 	apiAudience        = "https://locks.example"

@@ -233,7 +233,7 @@ func TestANewSecretKey(t *testing.T) {
 		old := acme.exchange(acme.idp.token(nil)).mustBe(t, http.StatusOK).text("access_token")
 		stop(t, s)
 		execute(t, sideDoor(t, databaseURL), "DELETE FROM signing_keys")
-		s = startServer(t, databaseURL, map[string]string{"issuer": "https://cambio.example", "secret_key": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="})
+		s = startServer(t, databaseURL, map[string]string{"issuer": "https://cambio.example", "secret_key": "rV7CIFbpIrtyBy4nHyLdgjNzJmmqxs7nYim8LI46IFc="})
 		acme.s = s
 		s.mustBeActive(old, false)
 		acme.exchange(acme.idp.token(nil)).mustBe(t, http.StatusUnauthorized)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -148,11 +147,15 @@ func value(k *koanf.Koanf, s setting) (string, error) {
 	case s.secret && ok && path != "" && k.Exists(s.key):
 		return "", fmt.Errorf("%s and %s are both set: one of them would be ignored", envName(s.key), envName(s.key+fileSuffix))
 	case s.secret && ok && path != "":
-		data, err := os.ReadFile(path)
+		read := readFile
+		if s.key == "secret_key" || s.key == "secret_key_previous" {
+			read = readSecretFile
+		}
+		secret, err := read(path)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", envName(s.key+fileSuffix), err)
 		}
-		return strings.TrimSpace(string(data)), nil
+		return secret, nil
 	case !k.Exists(s.key):
 		return s.initial, nil
 	}
