@@ -138,7 +138,7 @@ func fullSession(t *testing.T, s *server) *session {
 // credential can be.
 func (x *session) opens(value string) (door string) {
 	x.asked++
-	x.clock.advance(50 * time.Millisecond) // of the client's own limit
+	x.clock.advance(50 * time.Millisecond)                                                                      // of the client's own limit
 	from := header("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", x.asked>>16&255, x.asked>>8&255, x.asked&255)) // of addresses
 	tried := func(name string, a answer, opened bool) {
 		switch {
