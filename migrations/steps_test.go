@@ -54,12 +54,12 @@ func (d database) must(t *testing.T, statement string) {
 	}
 }
 
-// tables lists the tables but goose's own.
+// tables lists the tables but goose's own, each with its partitions as one.
 func (d database) tables(t *testing.T) []string {
 	t.Helper()
 	query := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
 	if d.dialect == migrations.Postgres {
-		query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
+		query = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
 	}
 	return slices.DeleteFunc(column(t, d.DB, query), func(name string) bool { return name == "goose_db_version" })
 }

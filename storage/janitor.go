@@ -78,8 +78,12 @@ func (s *Store) DeleteSigningKeys(ctx context.Context, retiredBefore time.Time) 
 
 // PurgeExchanges deletes records from before a moment, in a batch. It tells how
 // many there were. Their age is that of their id, a UUIDv7, for which there is
-// an index: one on the time of the attempt would cost every exchange.
+// an index: one on the time of the attempt would cost every exchange. PostgreSQL
+// keeps the whole day, and drops whole days, which are not counted.
 func (s *Store) PurgeExchanges(ctx context.Context, before time.Time) (int64, error) {
+	if s.dialect == migrations.Postgres {
+		return s.purgePartitions(ctx, before)
+	}
 	return s.purge(ctx, "DELETE FROM exchanges WHERE id IN (SELECT id FROM exchanges WHERE id < ? ORDER BY id LIMIT ?)", firstID(before))
 }
 

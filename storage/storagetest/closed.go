@@ -114,6 +114,7 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"PurgeSubjectEpochs":  func(ctx context.Context) error { return second(s.PurgeSubjectEpochs(ctx, time.Now())) },
 		"PurgeRevoked":        func(ctx context.Context) error { return second(s.PurgeRevoked(ctx, time.Now())) },
 		"PurgeExchanges":      func(ctx context.Context) error { return second(s.PurgeExchanges(ctx, time.Now())) },
+		"PrepareExchanges":    nil, // nothing to do on SQLite
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
 		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
 		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
