@@ -38,6 +38,9 @@ func Up(ctx context.Context, db *sql.DB, dialect Dialect) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if upToDate(ctx, db, provider) {
+		return nil, nil
+	}
 	results, err := provider.Up(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("apply migrations: %w", err)
@@ -47,6 +50,31 @@ func Up(ctx context.Context, db *sql.DB, dialect Dialect) ([]string, error) {
 		applied = append(applied, result.Source.Path)
 	}
 	return applied, nil
+}
+
+// upToDate tells whether nothing is missing, without the lock of a session:
+// most starts find nothing to do, and PgBouncer in transaction mode hands
+// sessions round. Whatever goes wrong here goes wrong again under the lock.
+func upToDate(ctx context.Context, db *sql.DB, provider *goose.Provider) bool {
+	rows, err := db.QueryContext(ctx, "SELECT version_id FROM goose_db_version WHERE is_applied")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = rows.Close() }()
+	applied := map[int64]bool{}
+	for rows.Next() {
+		var version int64
+		if rows.Scan(&version) != nil {
+			return false
+		}
+		applied[version] = true
+	}
+	for _, source := range provider.ListSources() {
+		if !applied[source.Version] {
+			return false
+		}
+	}
+	return rows.Err() == nil
 }
 
 // Status lists every migration.

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
-	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
@@ -64,43 +62,6 @@ func Open(ctx context.Context, databaseURL string) (*Store, error) {
 // Path gives the file of a sqlite:// URL, and whether it is one.
 func Path(databaseURL string) (string, bool) {
 	return strings.CutPrefix(databaseURL, "sqlite://")
-}
-
-func openPostgres(databaseURL string) (*Store, error) {
-	config, err := pgx.ParseConfig(databaseURL)
-	if err != nil {
-		// pgx masks the password in this error.
-		return nil, fmt.Errorf("read the database URL: %w", err)
-	}
-	config.ConnectTimeout = connectTimeout
-	unlimited := config.Copy() // a migration may take longer than a request
-	config.RuntimeParams["statement_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
-	config.RuntimeParams["application_name"] = "cambio"
-	listener := config.Copy()
-	listener.RuntimeParams["application_name"] = "cambio listener"
-	// A replica that is cut off in the middle of a change must not keep others
-	// from changing anything.
-	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint((2 * statementTimeout).Milliseconds())
-	pool := stdlib.OpenDB(*config)
-	pool.SetMaxOpenConns(postgresConnections)
-	pool.SetMaxIdleConns(postgresConnections)
-	pool.SetConnMaxLifetime(30 * time.Minute)
-	db, err := wrap(postgres.New(postgres.Config{Conn: pool}))
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	return &Store{
-		dialect: migrations.Postgres,
-		writer:  db,
-		reader:  db,
-		pools:   []*sql.DB{pool},
-		migrate: func(_ context.Context, apply func(*sql.DB) error) error {
-			db := stdlib.OpenDB(*unlimited)
-			return errors.Join(apply(db), db.Close())
-		},
-		listen: func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, listener) },
-		now:    time.Now,
-	}, nil
 }
 
 // wrap sets gorm up. No prepared statements of gorm's own: they can deadlock

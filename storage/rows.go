@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/cambio-oauth/cambio/migrations"
 	"github.com/cambio-oauth/cambio/registry"
 )
 
@@ -114,23 +112,6 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", registry.ErrConflict, err)
 	}
 	return err
-}
-
-// change runs a change of configuration: one transaction, in which the counter
-// that replicas watch moves too. Its row also keeps changes apart. Those that
-// listen hear of it when it is committed.
-func (s *Store) change(ctx context.Context, apply func(tx *gorm.DB) error) error {
-	return translate(s.writer.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := tx.Exec("UPDATE changes SET seq = seq + 1 WHERE id = 1").Error; err != nil {
-			return err
-		}
-		if s.dialect == migrations.Postgres {
-			if err := tx.Exec("NOTIFY cambio_changes").Error; err != nil {
-				return err
-			}
-		}
-		return apply(tx)
-	}))
 }
 
 // take reads the one row that a condition names. Conditions are always text:
