@@ -2,6 +2,11 @@
 # A throw-away PostgreSQL for the tests.
 #
 #   e2e/postgres.sh run COMMAND [ARGUMENT…]
+#   e2e/postgres.sh programs
+#
+# "programs" prints where the server's programs are, installing them first if
+# there are none, and whom they run as (an empty line: as the caller). It is for
+# tests that start, kill and restart servers themselves.
 #
 # Starts a server of its own on 127.0.0.1, exports CAMBIO_TEST_POSTGRES_URL (a
 # superuser's), runs COMMAND, takes the server and its data away again and
@@ -23,7 +28,7 @@ say() { printf 'postgres.sh: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 usage() {
-	echo 'usage: e2e/postgres.sh run COMMAND [ARGUMENT…]' >&2
+	echo 'usage: e2e/postgres.sh run COMMAND [ARGUMENT…] | programs' >&2
 	exit 2
 }
 
@@ -182,10 +187,11 @@ interrupted() {
 	exit "$status"
 }
 
-[[ $# -ge 2 && $1 == run ]] || usage
+mode=${1:-}
+[[ $mode == run && $# -ge 2 || $mode == programs && $# -eq 1 ]] || usage
 shift
 
-if [[ -n ${CAMBIO_TEST_POSTGRES_URL:-} ]]; then
+if [[ $mode == run && -n ${CAMBIO_TEST_POSTGRES_URL:-} ]]; then
 	exec "$@"
 fi
 
@@ -203,6 +209,10 @@ if ! find_programs; then
 	install_programs
 	# The package brings the user that fits it.
 	if [[ -n $server_user ]] && id postgres >/dev/null 2>&1; then server_user=postgres; fi
+fi
+if [[ $mode == programs ]]; then
+	printf '%s\n%s\n' "$bin" "$server_user"
+	exit 0
 fi
 make_folder
 start_server
