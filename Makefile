@@ -21,7 +21,7 @@ build: ## Build ./cambio, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o cambio ./cmd/cambio
 
 ##@ Test
-.PHONY: test race fuzz bench interop
+.PHONY: test race fuzz chaos bench interop
 test: interop ## Run every test, on SQLite and on a real PostgreSQL, installing what is missing
 	e2e/postgres.sh run $(GO) test -count=1 ./...
 
@@ -30,6 +30,9 @@ race: ## Run the concurrent rooms' tests under the race detector
 
 fuzz: ## Run each fuzz target for a minute
 	e2e/fuzz.sh 60s
+
+chaos: ## Run the fault scenarios in full size (a quarter of an hour) and print their figures; the short set is in `make test`
+	CAMBIO_TEST_CHAOS=full $(GO) test -count=1 -timeout 60m -v ./e2e/chaos
 
 bench: ## Run every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...
