@@ -143,8 +143,9 @@ func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 func eventually(t *testing.T, within time.Duration, what string, holds func() bool) time.Duration {
 	t.Helper()
 	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		held := holds()
 		took := time.Since(start)
-		if holds() {
+		if held {
 			return took
 		}
 		if took > within {
