@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -109,14 +110,17 @@ func (p *process) end(s syscall.Signal, within time.Duration) error {
 	}
 }
 
-// showLog prints the end of a log if the test has failed.
+// showLog prints the end of a log if the test has failed, without the requests
+// that went as they should.
 func showLog(t *testing.T, name, logFile string) {
 	t.Cleanup(func() {
 		if !t.Failed() {
 			return
 		}
 		data, _ := os.ReadFile(logFile)
-		lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
+		lines := slices.DeleteFunc(bytes.Split(bytes.TrimSpace(data), []byte("\n")), func(line []byte) bool {
+			return bytes.Contains(line, []byte(`"level":"INFO","msg":"request"`))
+		})
 		t.Logf("the last lines of %s:\n%s", name, bytes.Join(lines[max(0, len(lines)-15):], []byte("\n")))
 	})
 }
