@@ -21,7 +21,7 @@ func TestR01KillPostgres(t *testing.T) { testKills(t, onPostgres(t, 3), func() {
 
 func testKills(t *testing.T, r *rig, check func()) {
 	kills := size(3, 100)
-	l := r.startLoad(size(4, 16), size(5*time.Millisecond, time.Duration(0)))
+	l := r.startLoad(size(4, 8), size(5*time.Millisecond, 3*time.Millisecond))
 	slowest := time.Duration(0)
 	for range kills {
 		time.Sleep(200*time.Millisecond + rand.N(size(400*time.Millisecond, 1500*time.Millisecond)))
