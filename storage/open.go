@@ -75,6 +75,9 @@ func wrap(dialector gorm.Dialector) (*gorm.DB, error) {
 		DefaultTransactionTimeout: statementTimeout,
 		SkipDefaultTransaction:    true,
 		DisableAutomaticPing:      true,
+		// Columns by name: PostgreSQL refuses a prepared SELECT * once the next
+		// version's migration has added a column.
+		QueryFields: true,
 		Logger:                    logger.New(discard{io.Discard}, logger.Config{LogLevel: logger.Silent, ParameterizedQueries: true}),
 	})
 }
