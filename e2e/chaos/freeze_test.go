@@ -4,7 +4,6 @@ package chaos
 
 import (
 	"net/http"
-	"net/url"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,7 +16,7 @@ import (
 func TestR17Freeze(t *testing.T) {
 	r := onPostgres(t, 3)
 	other := r.create("/integrators/"+r.integrator+"/clients", object{"client_name": "to be disabled"})
-	otherID, otherSecret := other["client_id"].(string), other["client_secret"].(string)
+	disabled := party{r.integrator, other["client_id"].(string), other["client_secret"].(string)}
 	r.client.Timeout = 2 * time.Second // a client that waits for the frozen replica gives up
 	l := r.startLoad(4, 5*time.Millisecond)
 	time.Sleep(500 * time.Millisecond)
@@ -27,7 +26,7 @@ func TestR17Freeze(t *testing.T) {
 	if status, _, err := r.revoke(r.replicas[0].url(), dead); err != nil || status != http.StatusOK {
 		t.Fatalf("revoke: %d %v", status, err)
 	}
-	r.admin(http.MethodPatch, "/integrators/"+r.integrator+"/clients/"+otherID, object{"status": "disabled"}, http.StatusOK)
+	r.admin(http.MethodPatch, "/integrators/"+r.integrator+"/clients/"+disabled.clientID, object{"status": "disabled"}, http.StatusOK)
 	asleep := size(6*time.Second, time.Minute)
 	time.Sleep(asleep)
 
@@ -35,7 +34,7 @@ func TestR17Freeze(t *testing.T) {
 	for range 20 { // they wait in its listener
 		questions.Go(func() { r.mustNotBe(frozen, dead, true) })
 		questions.Go(func() { r.mustNotBe(frozen, live, false) })
-		questions.Go(func() { r.mustNotMint(frozen, otherID, otherSecret) })
+		questions.Go(func() { r.mustNotMint(frozen, disabled) })
 	}
 	time.Sleep(300 * time.Millisecond)
 	frozen.process.signal(syscall.SIGCONT)
@@ -63,12 +62,8 @@ func (r *rig) mustNotBe(replica *replica, token string, active bool) {
 
 // mustNotMint asks for a token as a client that is disabled. One that is minted
 // all the same has to be dead.
-func (r *rig) mustNotMint(replica *replica, id, secret string) {
-	status, answer, err := r.post(replica.url(), "/oauth2/token", id, secret, url.Values{
-		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
-		"subject_token":      {r.subjectToken("somebody")},
-		"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
-	})
+func (r *rig) mustNotMint(replica *replica, disabled party) {
+	status, answer, err := r.exchangeAs(disabled, replica.url(), r.subjectToken("somebody"))
 	if err != nil {
 		r.t.Errorf("exchange: %v", err)
 	}

@@ -20,10 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-const (
-	lockScope = "lockHolder.identifier:NO.919424508.east"
-	formType  = "application/x-www-form-urlencoded"
-)
+const lockScope = "lockHolder.identifier:NO.919424508.east"
 
 type object = map[string]any
 
@@ -37,12 +34,11 @@ type rig struct {
 	balancer *balancer
 	client   *http.Client
 
-	signer       jose.Signer // the identity provider's
-	idp          *httptest.Server
-	operator     string // access token
-	integrator   string
-	clientID     string
-	clientSecret string
+	signer     jose.Signer // the identity provider's
+	idp        *httptest.Server
+	operator   string // access token
+	lockHolder string
+	party
 }
 
 // onSQLite is one replica, as SQLite allows.
@@ -123,14 +119,27 @@ func (r *rig) subjectToken(subject string) string {
 func (r *rig) register() {
 	r.t.Helper()
 	r.logIn()
-	r.integrator = r.create("/integrators", object{"name": "Acme"})["id"].(string)
-	r.create("/integrators/"+r.integrator+"/key-urls", object{"issuer": r.idp.URL + "/", "url": r.idp.URL + "/jwks.json", "algorithms": []string{"ES256"}})
-	client := r.create("/integrators/"+r.integrator+"/clients", object{"client_name": "backend"})
-	r.clientID, r.clientSecret = client["client_id"].(string), client["client_secret"].(string)
-	holder := r.create("/lock-holders", object{
+	r.lockHolder = r.create("/lock-holders", object{
 		"name": "East", "country_iso": "NO", "organization_id": "919424508", "organization_id_suffix": "east",
 	})["id"].(string)
-	r.admin(http.MethodPut, "/integrators/"+r.integrator+"/lock-holders/"+holder, nil, http.StatusNoContent)
+	r.party = r.newParty("Acme")
+}
+
+// party is an integrator with a client.
+type party struct {
+	integrator, clientID, clientSecret string
+}
+
+// newParty registers an integrator whose users sign in at the identity provider.
+func (r *rig) newParty(name string) party {
+	r.t.Helper()
+	p := party{integrator: r.create("/integrators", object{"name": name})["id"].(string)}
+	path := "/integrators/" + p.integrator
+	r.create(path+"/key-urls", object{"issuer": r.idp.URL + "/", "url": r.idp.URL + "/jwks.json", "algorithms": []string{"ES256"}})
+	client := r.create(path+"/clients", object{"client_name": "backend"})
+	p.clientID, p.clientSecret = client["client_id"].(string), client["client_secret"].(string)
+	r.admin(http.MethodPut, path+"/lock-holders/"+r.lockHolder, nil, http.StatusNoContent)
+	return p
 }
 
 // logIn gets a token of the operator.
@@ -168,14 +177,30 @@ func (r *rig) admin(method, path string, body object, want int) object {
 	return answer
 }
 
-// post sends a form with a client's credentials.
+// formRequest is a form with a client's credentials.
+func formRequest(target, id, secret string, form url.Values) (*http.Request, error) {
+	request, err := http.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(id, secret)
+	return request, nil
+}
+
+func exchangeRequest(base string, p party, subjectToken string) (*http.Request, error) {
+	return formRequest(base+"/oauth2/token", p.clientID, p.clientSecret, url.Values{
+		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
+		"subject_token":      {subjectToken},
+		"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
+	})
+}
+
 func (r *rig) post(base, path, id, secret string, form url.Values) (int, object, error) {
-	request, err := http.NewRequest(http.MethodPost, base+path, strings.NewReader(form.Encode()))
+	request, err := formRequest(base+path, id, secret, form)
 	if err != nil {
 		return 0, nil, err
 	}
-	request.Header.Set("Content-Type", formType)
-	request.SetBasicAuth(id, secret)
 	return r.do(request)
 }
 
@@ -200,11 +225,15 @@ func (r *rig) do(request *http.Request) (int, object, error) {
 
 // exchange sends a subject token as the integrator's client.
 func (r *rig) exchange(base, subjectToken string) (int, object, error) {
-	return r.post(base, "/oauth2/token", r.clientID, r.clientSecret, url.Values{
-		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
-		"subject_token":      {subjectToken},
-		"subject_token_type": {"urn:ietf:params:oauth:token-type:jwt"},
-	})
+	return r.exchangeAs(r.party, base, subjectToken)
+}
+
+func (r *rig) exchangeAs(p party, base, subjectToken string) (int, object, error) {
+	request, err := exchangeRequest(base, p, subjectToken)
+	if err != nil {
+		return 0, nil, err
+	}
+	return r.do(request)
 }
 
 func (r *rig) introspect(base, token string) (int, object, error) {
