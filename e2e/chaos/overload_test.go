@@ -1,0 +1,189 @@
+//go:build linux
+
+package chaos
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// flood is an open loop: requests come at their rate, whatever becomes of those
+// before.
+type flood struct {
+	rig   *rig
+	token string
+
+	mu      sync.Mutex
+	samples samples
+	bare    int // refused without Retry-After
+	unsent  int // too many under way in this process
+}
+
+const maxUnderWay = 4000
+
+// R14: four times as many requests as can be served, on one core.
+func TestR14Overload(t *testing.T) {
+	onlyFull(t, "there is no load shedding yet")
+	if _, err := exec.LookPath("taskset"); err != nil {
+		t.Fatal("no taskset: install util-linux")
+	}
+	r := &rig{t: t, postgres: newPostgres(t)}
+	r.postgres.start()
+	replica := newReplica(t, "the replica", r.postgres.url(), "GOMAXPROCS=1")
+	replica.prefix = []string{"taskset", "-c", "0"}
+	r.add(replica)
+	r.begin()
+	span := size(3*time.Second, 20*time.Second)
+	f := &flood{rig: r, token: r.subjectToken("somebody")}
+	peak := f.closed(32, span)
+	health := r.watchHealth()
+	f.samples = nil
+	f.open(4*peak, size(5*time.Second, time.Minute))
+	slowestHealth := health()
+	f.mu.Lock()
+	all := f.samples
+	f.mu.Unlock()
+	quick := all.within(time.Second)
+	goodput := quick.rate(size(5*time.Second, time.Minute))
+	calm := eventually(t, time.Minute, "an exchange is quick again", func() bool {
+		began := time.Now()
+		status, _, err := r.exchange(replica.url(), f.token)
+		return err == nil && status == http.StatusOK && time.Since(began) < 100*time.Millisecond
+	})
+	memory := replica.peakMemory()
+	admitted := all.with(http.StatusOK).percentile(.99)
+	target(t, goodput >= 0.8*peak, "goodput %.0f/s of a peak of %.0f/s", goodput, peak)
+	target(t, admitted <= time.Second, "p99 of what was admitted: %s", admitted)
+	target(t, f.bare == 0, "%d refusals without Retry-After", f.bare)
+	target(t, memory <= 512, "%d MiB of memory", memory)
+	target(t, slowestHealth <= 100*time.Millisecond, "/readyz took %s", slowestHealth)
+	target(t, calm <= 5*time.Second, "back to normal after %s", calm)
+	figure(t, "goodput ≥ 80 % of peak; p99 of 200 ≤ 1 s; 429 and 503 with Retry-After; ≤ 512 MiB; health ≤ 100 ms; normal again ≤ 5 s",
+		"peak %.0f/s, offered %.0f/s, goodput %.0f/s (%.0f %%); p99 of 200 %s; %s, %d × 429, %d without Retry-After, %d not sent; %d MiB; /readyz ≤ %s; normal again after %s",
+		peak, 4*peak, goodput, 100*goodput/peak, admitted, all, len(all.with(429)), f.bare, f.unsent, memory, slowestHealth, calm.Round(time.Millisecond))
+}
+
+// within gives the successes that came in time.
+func (s samples) within(limit time.Duration) samples {
+	var some samples
+	for _, one := range s.with(http.StatusOK) {
+		if one.took <= limit {
+			some = append(some, one)
+		}
+	}
+	return some
+}
+
+// closed gives the rate that a number of clients reach.
+func (f *flood) closed(clients int, span time.Duration) float64 {
+	var all sync.WaitGroup
+	end := time.Now().Add(span)
+	for range clients {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				f.send()
+			}
+		})
+	}
+	all.Wait()
+	return f.samples.rate(span)
+}
+
+func (f *flood) open(rate float64, span time.Duration) {
+	var all sync.WaitGroup
+	var underWay atomic.Int64
+	began := time.Now()
+	for sent := 0; time.Since(began) < span; time.Sleep(time.Millisecond) {
+		for due := int(rate * time.Since(began).Seconds()); sent < due; sent++ {
+			if underWay.Load() >= maxUnderWay {
+				f.unsent++
+				continue
+			}
+			underWay.Add(1)
+			all.Go(func() {
+				defer underWay.Add(-1)
+				f.send()
+			})
+		}
+	}
+	all.Wait()
+}
+
+func (f *flood) send() {
+	began := time.Now()
+	status, retryAfter := f.ask()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.samples = append(f.samples, sample{began, time.Since(began), status})
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && retryAfter == "" {
+		f.bare++
+	}
+	switch status {
+	case 0, http.StatusOK, http.StatusServiceUnavailable, http.StatusTooManyRequests:
+	default:
+		f.rig.t.Errorf("an overloaded replica answered %d", status)
+	}
+}
+
+// ask sends one exchange.
+func (f *flood) ask() (status int, retryAfter string) {
+	request, err := exchangeRequest(f.rig.replicas[0].url(), f.rig.party, f.token)
+	if err != nil {
+		f.rig.t.Error(err)
+		return 0, ""
+	}
+	response, err := f.rig.client.Do(request)
+	if err != nil {
+		return 0, ""
+	}
+	defer response.Body.Close()
+	return response.StatusCode, response.Header.Get("Retry-After")
+}
+
+// watchHealth asks for /readyz again and again until the function it gives is
+// called, which tells how long the slowest answer took.
+func (r *rig) watchHealth() func() time.Duration {
+	done := make(chan struct{})
+	result := make(chan time.Duration)
+	go func() {
+		slowest := time.Duration(0)
+		for {
+			select {
+			case <-done:
+				result <- slowest
+				return
+			case <-time.After(50 * time.Millisecond):
+				began := time.Now()
+				r.replicas[0].ready(10 * time.Second)
+				slowest = max(slowest, time.Since(began))
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(done)
+		return (<-result).Round(time.Millisecond)
+	}
+}
+
+// peakMemory is the most it ever had, in MiB.
+func (r *replica) peakMemory() int {
+	r.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.process.command.Process.Pid))
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
+	if err != nil || found == nil {
+		r.t.Fatalf("memory: %v", err)
+	}
+	kib, err := strconv.Atoi(string(found[1]))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return kib >> 10
+}
