@@ -48,6 +48,7 @@ func (r *rig) success(within time.Duration) time.Duration {
 
 // R5: packets to the database vanish; nothing is refused.
 func TestR05BlackHole(t *testing.T) {
+	beside(t)
 	r := onPostgres(t, 2)
 	before := r.goroutines()
 	l := r.startLoad(size(4, 16), 2*time.Millisecond)
@@ -91,6 +92,7 @@ func (r *rig) goroutines() int {
 
 // R6: every statement takes longer, by a little and by a lot.
 func TestR06SlowDatabase(t *testing.T) {
+	beside(t)
 	r := onPostgres(t, 2)
 	l := r.startLoad(size(4, 32), 2*time.Millisecond)
 	delays := []time.Duration{200 * time.Millisecond, 2 * time.Second}
@@ -99,7 +101,7 @@ func TestR06SlowDatabase(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		r.wire.slow(delay)
 		from[i] = time.Now()
-		time.Sleep(size(4*time.Second, 20*time.Second))
+		time.Sleep(size(4*time.Second, 10*time.Second))
 		to[i] = time.Now()
 		r.wire.slow(0)
 		r.success(30 * time.Second)

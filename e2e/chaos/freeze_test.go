@@ -14,6 +14,7 @@ import (
 // before. What it is asked in the moment of waking must be judged by what is
 // true then.
 func TestR17Freeze(t *testing.T) {
+	beside(t)
 	r := onPostgres(t, 3)
 	other := r.create("/integrators/"+r.integrator+"/clients", object{"client_name": "to be disabled"})
 	disabled := party{r.integrator, other["client_id"].(string), other["client_secret"].(string)}

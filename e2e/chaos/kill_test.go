@@ -24,7 +24,7 @@ func testKills(t *testing.T, r *rig, check func()) {
 	l := r.startLoad(size(4, 8), size(5*time.Millisecond, 3*time.Millisecond))
 	slowest := time.Duration(0)
 	for range kills {
-		time.Sleep(200*time.Millisecond + rand.N(size(400*time.Millisecond, 1500*time.Millisecond)))
+		time.Sleep(200*time.Millisecond + rand.N(size(400*time.Millisecond, time.Second)))
 		victim := r.replicas[rand.IntN(len(r.replicas))]
 		victim.process.kill()
 		slowest = max(slowest, victim.startAndWait())

@@ -160,6 +160,9 @@ func (r *rig) replay(l *ledger) verdict {
 	return v
 }
 
+// maxShown is how many violations of a kind are named.
+const maxShown = 5
+
 func (r *rig) judge(replica *replica, jti string, a *account, lost, undone, unjudged *atomic.Int64) {
 	for range 50 {
 		status, answer, err := r.introspect(replica.url(), a.token)
@@ -169,11 +172,13 @@ func (r *rig) judge(replica *replica, jti string, a *account, lost, undone, unju
 		}
 		switch active := answer["active"] == true; {
 		case active && a.ended:
-			undone.Add(1)
-			r.t.Errorf("%s: revoked token %s is active", replica.name, jti)
+			if undone.Add(1) <= maxShown {
+				r.t.Errorf("%s: revoked token %s is active", replica.name, jti)
+			}
 		case !active && !a.ended:
-			lost.Add(1)
-			r.t.Errorf("%s: token %s is not active", replica.name, jti)
+			if lost.Add(1) <= maxShown {
+				r.t.Errorf("%s: token %s is not active", replica.name, jti)
+			}
 		}
 		return
 	}
@@ -190,8 +195,9 @@ func (r *rig) unrecorded(accounts map[string]*account) int {
 	missing := 0
 	for jti := range accounts {
 		if !recorded[jti] {
-			missing++
-			r.t.Errorf("no record of token %s", jti)
+			if missing++; missing <= maxShown {
+				r.t.Errorf("no record of token %s", jti)
+			}
 		}
 	}
 	return missing

@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,6 +24,8 @@ func TestMain(m *testing.M) {
 	build := exec.Command("go", "build", "-o", binary, "../../cmd/cambio")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
 	build.Stderr = os.Stderr
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // they wait more than they compute
 	code := 1
 	if err := build.Run(); err == nil {
 		code = m.Run()
@@ -43,6 +46,15 @@ func size[T any](short, long T) T {
 		return long
 	}
 	return short
+}
+
+// beside lets scenarios that mostly wait run beside each other, unless their
+// figures are to be measured.
+func beside(t *testing.T) {
+	t.Helper()
+	if !full() {
+		t.Parallel()
+	}
 }
 
 // onlyFull leaves a scenario that is not met yet to `make chaos`, where it

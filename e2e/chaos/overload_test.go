@@ -41,18 +41,18 @@ func TestR14Overload(t *testing.T) {
 	replica.prefix = []string{"taskset", "-c", "0"}
 	r.add(replica)
 	r.begin()
-	span := size(3*time.Second, 20*time.Second)
+	span := size(3*time.Second, 15*time.Second)
 	f := &flood{rig: r, token: r.subjectToken("somebody")}
 	peak := f.closed(32, span)
 	health := r.watchHealth()
 	f.samples = nil
-	f.open(4*peak, size(5*time.Second, time.Minute))
+	f.open(4*peak, size(5*time.Second, 30*time.Second))
 	slowestHealth := health()
 	f.mu.Lock()
 	all := f.samples
 	f.mu.Unlock()
 	quick := all.within(time.Second)
-	goodput := quick.rate(size(5*time.Second, time.Minute))
+	goodput := quick.rate(size(5*time.Second, 30*time.Second))
 	calm := eventually(t, time.Minute, "an exchange is quick again", func() bool {
 		began := time.Now()
 		status, _, err := r.exchange(replica.url(), f.token)

@@ -126,11 +126,15 @@ func showLog(t *testing.T, name, logFile string) {
 }
 
 // freePort gives a port below the range that outgoing connections take theirs
-// from, so that a program finds it free again after a restart.
+// from, so that a program finds it free again after a restart. A folder marks it
+// as given.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
 		port := 12000 + rand.IntN(8000)
+		if os.Mkdir(filepath.Join(filepath.Dir(binary), strconv.Itoa(port)), 0o700) != nil {
+			continue
+		}
 		listener, err := net.Listen("tcp", address(port))
 		if err == nil {
 			_ = listener.Close()
