@@ -48,6 +48,18 @@ func TestSecretRotation(t *testing.T) {
 	f.first.mustNotLog(old, fresh, last)
 }
 
+// A client whose method only a later version knows cannot use the secret it had
+// before.
+func TestUnknownAuthMethodTakesNoSecret(t *testing.T) {
+	databaseURL := storagetest.SQLite(t)
+	s := startServer(t, databaseURL, nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	acme.exchange(acme.idp.token(nil)).mustBe(t, http.StatusOK)
+	execute(t, sideDoor(t, databaseURL), "UPDATE clients SET auth_method = 'tls_client_auth' WHERE client_id = '"+acme.clientID+"';;UPDATE changes SET seq = seq + 1")
+	eventually(t, "the secret counts no more", func() bool { return acme.exchange(acme.idp.token(nil)).status == http.StatusUnauthorized })
+}
+
 func TestWhatSecretRotationTakes(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	acme, other := s.newParty("Acme"), s.newParty("Other")

@@ -135,12 +135,16 @@ func (a assertions) Consume(ctx context.Context, clientID, tokenID string, expir
 	return a.store.Consume(ctx, "client assertion", clientID, tokenID, expiresAt)
 }
 
-// Matches implements handlers.Clients.
+// Matches implements handlers.Clients. A method that this version does not know
+// is none by which a secret counts.
 func (d *directory) Matches(client *handlers.Client, secret string) bool {
 	if client == nil {
 		return d.pepper.Matches(secret, nil, d.now()) // as long as for one that exists
 	}
 	registered := client.Registration.(*registry.Client)
+	if registered.AuthMethod != registry.AuthBasic && registered.AuthMethod != registry.AuthPost {
+		return d.pepper.Matches(secret, nil, d.now())
+	}
 	return d.pepper.Matches(secret, registered.Secrets, d.now()) || d.matchesPrevious(registered, secret, d.now())
 }
 
