@@ -33,6 +33,8 @@ var ErrOutdated = errors.New("the configuration could not be read from the datab
 type Directory struct {
 	store   *Store
 	reading sync.Mutex // one at a time
+	failure error      // of the last reading, and when that ended
+	failed  time.Time
 	current atomic.Pointer[view]
 }
 
@@ -69,7 +71,8 @@ func (d *Directory) Confirmed(ctx context.Context) (*registry.Snapshot, error) {
 }
 
 // Refresh reads the counter of changes, and everything else if it has moved,
-// unless somebody has since it was called.
+// unless somebody has since it was called. Who waits while a reading fails
+// fails with it: one after the other would wait for the database in vain.
 func (d *Directory) Refresh(ctx context.Context) error {
 	called := d.store.now()
 	d.reading.Lock()
@@ -77,10 +80,15 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	if v := d.current.Load(); v != nil && v.confirmedAt.After(called) {
 		return nil
 	}
+	if d.failure != nil && d.failed.After(called) {
+		return d.failure
+	}
 	// Whoever waits for this must not fail because whoever came first went away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 	defer cancel()
-	return d.refresh(ctx, called)
+	d.failure = d.refresh(ctx, called)
+	d.failed = d.store.now()
+	return d.failure
 }
 
 func (d *Directory) refresh(ctx context.Context, asked time.Time) error {

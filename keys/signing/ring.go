@@ -47,6 +47,8 @@ type Config struct {
 type Ring struct {
 	config  Config
 	reading sync.Mutex // one at a time
+	failure error      // of the last reading, and when that ended
+	failed  time.Time
 	keys    atomic.Pointer[keySet]
 }
 
@@ -87,7 +89,9 @@ func Open(ctx context.Context, config Config) (*Ring, error) {
 	}
 }
 
-// Reload reads the rows, unless somebody has since it was called.
+// Reload reads the rows, unless somebody has since it was called. Who waits while
+// a reading fails fails with it: one after the other would wait for the database
+// in vain.
 func (r *Ring) Reload(ctx context.Context) error {
 	called := r.config.Now()
 	r.reading.Lock()
@@ -95,10 +99,15 @@ func (r *Ring) Reload(ctx context.Context) error {
 	if keys := r.keys.Load(); keys != nil && keys.readAt.After(called) {
 		return nil
 	}
+	if r.failure != nil && r.failed.After(called) {
+		return r.failure
+	}
 	// Whoever waits for this must not fail because whoever came first went away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return r.reload(ctx)
+	r.failure = r.reload(ctx)
+	r.failed = r.config.Now()
+	return r.failure
 }
 
 func (r *Ring) reload(ctx context.Context) error {

@@ -81,6 +81,32 @@ func TestRotateTooLate(t *testing.T) {
 	}
 }
 
+// Who waits for a reading that fails, fails with it: a database that swallows
+// questions would else be asked by one after the other.
+func TestWaitersFailTogether(t *testing.T) {
+	store := &memory{}
+	config := configOf(t, store, signing.ES256, newClock())
+	config.Now = time.Now
+	ring := openRing(t, config)
+	before, release := store.reads, make(chan struct{})
+	store.fail(errDown)
+	store.onRead = func(int) { <-release }
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if _, _, err := ring.PublicKey(context.Background(), "unknown"); !errors.Is(err, errDown) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	time.Sleep(100 * time.Millisecond) // until they wait
+	close(release)
+	all.Wait()
+	if n := store.reads - before; n > 2 {
+		t.Errorf("8 requests made %d readings", n)
+	}
+}
+
 // Many requests sign while keys turn under them.
 func TestSignWhileRotating(t *testing.T) {
 	store, c := &memory{}, newClock()
