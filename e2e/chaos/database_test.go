@@ -65,6 +65,7 @@ func TestR05BlackHole(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	all := l.finish()
 	v := r.replay(l.ledger)
+	r.closeIdle()
 	settled := eventually(t, time.Minute, "goroutines are back to what they were", func() bool { return r.goroutines() <= before+20*len(r.replicas) })
 	slowest := all.during(began, healed).percentile(1)
 	target(t, slowest <= 3*time.Second, "an answer took %s", slowest)
@@ -75,6 +76,15 @@ func TestR05BlackHole(t *testing.T) {
 	figure(t, "503 ≤ 3 s; not ready ≤ 5 s; goroutines back ≤ 30 s; recovers by itself",
 		"%s of nothing: slowest answer %s, not ready after %s, recovered %s and goroutines %s after the end; %s; %s",
 		healed.Sub(began).Round(time.Second), slowest, unready.Round(time.Millisecond), recovered.Round(time.Millisecond), settled.Round(time.Millisecond), v, all)
+}
+
+// closeIdle closes the connections that are kept for later: a replica holds a
+// goroutine for each.
+func (r *rig) closeIdle() {
+	r.client.CloseIdleConnections()
+	for _, backend := range r.balancer.backends {
+		backend.transport.CloseIdleConnections()
+	}
 }
 
 // goroutines of all replicas.
