@@ -14,7 +14,7 @@ import (
 // request is turned away at once, to come again.
 const (
 	placesPerCore = 256
-	leastPlaces   = 512
+	leastPlaces   = 1536 // so that a thousand at once are served
 )
 
 // errNoPlace marks a request that was turned away; that is no failure of ours

@@ -78,7 +78,7 @@ func wrap(dialector gorm.Dialector) (*gorm.DB, error) {
 		// Columns by name: PostgreSQL refuses a prepared SELECT * once the next
 		// version's migration has added a column.
 		QueryFields: true,
-		Logger:                    logger.New(discard{io.Discard}, logger.Config{LogLevel: logger.Silent, ParameterizedQueries: true}),
+		Logger:      logger.New(discard{io.Discard}, logger.Config{LogLevel: logger.Silent, ParameterizedQueries: true}),
 	})
 }
 

@@ -71,10 +71,22 @@ func newConfig(values map[string]string) (*config, error) {
 		signingAlg:       values["signing_alg"],
 		exchangeLog:      storage.LogMode(values["exchange_log"]),
 	}
-	checks := []struct {
-		key   string
-		check func(value string) error
-	}{
+	for _, entry := range c.checks(values) {
+		if err := entry.check(values[entry.key]); err != nil {
+			return nil, fmt.Errorf("%s: %w", envName(entry.key), err)
+		}
+	}
+	return c, nil
+}
+
+// check judges one value, and reads it where it is more than text.
+type check struct {
+	key   string
+	check func(value string) error
+}
+
+func (c *config) checks(values map[string]string) []check {
+	return []check{
 		{"listen", checkListen},
 		{"ops_listen", func(v string) error {
 			if v == "" {
@@ -115,12 +127,6 @@ func newConfig(values map[string]string) (*config, error) {
 			return nil
 		}},
 	}
-	for _, entry := range checks {
-		if err := entry.check(values[entry.key]); err != nil {
-			return nil, fmt.Errorf("%s: %w", envName(entry.key), err)
-		}
-	}
-	return c, nil
 }
 
 func oneOf(allowed ...string) func(string) error {

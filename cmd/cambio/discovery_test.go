@@ -171,7 +171,7 @@ func TestEveryEndpointIsListed(t *testing.T) {
 // PRO-31: the algorithms that are listed are those of the published keys, after
 // a change of algorithm too: what the old one signed must go on verifying.
 func TestEveryAlgorithmIsListed(t *testing.T) {
-	databaseURL := storagetest.SQLite(t)
+	databaseURL := storagetest.Postgres(t)
 	issuer := map[string]string{"issuer": "https://cambio.example"}
 	old := startServer(t, databaseURL, issuer)
 	s := startServer(t, databaseURL, map[string]string{"issuer": "https://cambio.example", "signing_alg": "RS256"})

@@ -250,7 +250,14 @@ func (p *program) router() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin.New(admin.Config{
+	p.administration(verifier, known, cursorKey).Mount(router)
+	return router, nil
+}
+
+// administration makes the admin API.
+func (p *program) administration(verifier *accesstoken.Verifier, known *presets.Catalogue, cursorKey []byte) *admin.API {
+	c := p.config
+	return admin.New(admin.Config{
 		Store:            p.store,
 		Issuer:           c.issuer,
 		Verifier:         verifier,
@@ -272,8 +279,7 @@ func (p *program) router() (http.Handler, error) {
 		Changed:   p.changed,
 		Now:       c.now,
 		Log:       p.log,
-	}).Mount(router)
-	return router, nil
+	})
 }
 
 func (p *program) observe(ctx context.Context, e handlers.Event) {
@@ -300,7 +306,7 @@ func (p *program) run(router http.Handler) {
 	p.every(ctx, rotationInterval, "rotate the signing keys on schedule", p.rotateWhenDue)
 	p.every(ctx, rehashInterval, "hash client secrets under the present secret key", p.directory.rehash)
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
-	p.serve(p.public, identified(p.config.trustedProxies, p.tracing.requests(closeAmbiguous(router))))
+	p.serve(p.public, identified(p.config.trustedProxies, p.tracing.requests(p.leaveNoConnection(closeAmbiguous(router)))))
 	if p.ops != nil {
 		p.serve(p.ops, p.opsHandler())
 	}
@@ -356,56 +362,4 @@ func (p *program) every(ctx context.Context, interval time.Duration, what string
 			}
 		}
 	})
-}
-
-// shutdown ends gracefully: not ready, but answering for a while; then no new
-// connections, the requests under way answered, what is queued written.
-func (p *program) shutdown() (err error) {
-	p.ending.Do(func() { err = p.drain() })
-	return err
-}
-
-func (p *program) drain() error {
-	close(p.draining)
-	for _, server := range p.servers {
-		server.SetKeepAlivesEnabled(false) // connections move to another replica with their next request
-	}
-	time.Sleep(p.config.shutdownDelay) // until whoever asks /readyz has heard
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
-	var failures []error
-	for _, server := range p.servers {
-		failures = append(failures, server.Shutdown(ctx))
-	}
-	return errors.Join(append(failures, p.close())...)
-}
-
-// close gives back whatever was taken.
-func (p *program) close() error {
-	var failures []error
-	if p.stop != nil {
-		p.stop()
-	} else { // nothing serves yet
-		for _, listener := range []net.Listener{p.public, p.ops} {
-			if listener != nil {
-				failures = append(failures, listener.Close())
-			}
-		}
-	}
-	p.workers.Wait()
-	if p.keys != nil {
-		p.keys.Close()
-	}
-	if p.exchanges != nil {
-		p.exchanges.Close()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := p.tracing.close(ctx); err != nil {
-		p.log.Warn("the last traces are lost", "error", err) // no reason to end with a failure
-	}
-	if p.store != nil {
-		failures = append(failures, p.store.Close())
-	}
-	return errors.Join(failures...)
 }
