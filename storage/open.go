@@ -109,7 +109,7 @@ func (s *Store) Migrations(ctx context.Context) (steps []migrations.Step, err er
 func (s *Store) SchemaVersions(ctx context.Context) (applied, known int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	return migrations.Versions(ctx, s.pools[0], s.dialect)
+	return migrations.Versions(ctx, s.pools[len(s.pools)-1], s.dialect) // one that reads
 }
 
 // Ping tells whether the database answers.

@@ -186,6 +186,12 @@ func TestComposeDescribesTheFleet(t *testing.T) {
 		}
 	}
 	mustBeSettings(t, compose.Services["cambio-1"].Environment)
+	// The proxy is trusted, so it must not pass these on from strangers.
+	for _, line := range []string{"header_up X-Request-Id {http.request.uuid}", "header_up -Traceparent"} {
+		if !strings.Contains(string(inRepository(t, "deploy", "proxy", "Caddyfile")), "\t\t"+line+"\n") {
+			t.Errorf("the proxy lacks %s", line)
+		}
+	}
 }
 
 // mustBeSettings holds an environment against what the program takes.
