@@ -98,13 +98,7 @@ func (c *config) checks(values map[string]string) []check {
 		{"database_url", checkDatabase},
 		{"secret_key", func(v string) (err error) { c.secretKey, err = readSecretKey(v); return err }},
 		{"secret_key_previous", func(v string) (err error) { c.previousKey, err = readSecretKey(v); return c.checkPreviousKey(err) }},
-		{"operator_client_secret", func(v string) error { return checkOperator(c.operatorID, v) }},
-		{"operator_client_secret", func(v string) error {
-			if v != "" && v == values["secret_key"] {
-				return errors.New("this is CAMBIO_SECRET_KEY: one secret for two purposes is two ways to lose it")
-			}
-			return nil
-		}},
+		{"operator_client_secret", func(v string) error { return checkOperator(c.operatorID, v, values["secret_key"]) }},
 		{"key_url_allow", func(v string) (err error) { c.keyURLAllow, err = readPrefixes(v); return err }},
 		{"trusted_proxies", func(v string) (err error) { c.trustedProxies, err = readPrefixes(v); return err }},
 		{"signing_alg", oneOf(signing.ES256, signing.RS256, signing.EdDSA)},
@@ -186,12 +180,14 @@ func readSecretKey(v string) ([]byte, error) {
 	return key, checkRandom(key)
 }
 
-func checkOperator(id, secret string) error {
+func checkOperator(id, secret, secretKey string) error {
 	switch {
 	case (id == "") != (secret == ""):
 		return errors.New("CAMBIO_OPERATOR_CLIENT_ID and CAMBIO_OPERATOR_CLIENT_SECRET go together")
 	case secret != "" && len(secret) < minOperatorSecret:
 		return fmt.Errorf("want at least %d characters, found %d", minOperatorSecret, len(secret))
+	case secret != "" && secret == secretKey:
+		return errors.New("this is CAMBIO_SECRET_KEY: one secret for two purposes is two ways to lose it")
 	case secret != "" && distinct(secret) < 8:
 		return errors.New("this secret is not random: make one with `openssl rand -hex 32`")
 	case strings.Contains(id, ":"):
