@@ -35,7 +35,7 @@ chaos: ## Run the fault scenarios in full size (a quarter of an hour) and print 
 	CAMBIO_TEST_CHAOS=full $(GO) test -count=1 -timeout 60m -v ./e2e/chaos
 
 bench: ## Run every benchmark
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	e2e/postgres.sh run $(GO) test -run '^$$' -bench . -benchmem ./...
 
 interop: e2e/interop/node_modules ## Install the programs of other people that tests run against
 	@e2e/interop/programs.sh

@@ -92,9 +92,9 @@ func TestChangesThatAreUndone(t *testing.T) {
 // Changes wait for each other whatever the database's default is.
 func TestChangesOfAStricterDatabase(t *testing.T) {
 	databaseURL := storagetest.Postgres(t)
-	store, db := migrated(t, databaseURL), raw(t, databaseURL)
-	must(t, db, "DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET default_transaction_isolation = serializable'', current_database()); END'")
-	store = opened(t, databaseURL)
+	migrated(t, databaseURL)
+	must(t, raw(t, databaseURL), "DO 'BEGIN EXECUTE format(''ALTER DATABASE %I SET default_transaction_isolation = serializable'', current_database()); END'")
+	store := opened(t, databaseURL)
 	id := newIntegrator(t, store)
 	var all sync.WaitGroup
 	for range 8 {
