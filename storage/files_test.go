@@ -26,7 +26,11 @@ func TestFileModesOfWhatWasThere(t *testing.T) {
 	}{
 		{"a file that all could read", func(t *testing.T, dir string) string {
 			path := filepath.Join(dir, "cambio.db")
-			if err := os.WriteFile(path, nil, 0o600); err != nil {
+			store, err := storage.Open(t.Context(), "sqlite://"+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Close(); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // that is the case
@@ -48,7 +52,7 @@ func TestFileModesOfWhatWasThere(t *testing.T) {
 			dir := t.TempDir()
 			store, err := storage.Open(t.Context(), "sqlite://"+rule.path(t, dir))
 			if err != nil {
-				return // refusing is as good
+				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = store.Close() })
 			if _, err := store.Migrate(t.Context()); err != nil {
