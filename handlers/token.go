@@ -74,7 +74,14 @@ func (s *Server) issue(r *http.Request, form url.Values) (grant string, refusal 
 	refusal = asRefusal(err)
 	attempt := s.attempt(ctx, grant, request)
 	attempt.Refusal = refusal
-	if err := s.config.Record(ctx, attempt); err != nil && refusal == nil {
+	record := ctx
+	if refusal != nil && refusal.Reason == grants.DatabaseUnavailable {
+		// A database that failed the attempt is not waited for a second time.
+		var cancel context.CancelFunc
+		record, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+	}
+	if err := s.config.Record(record, attempt); err != nil && refusal == nil {
 		return grant, grants.Unavailable(grants.DatabaseUnavailable, "the exchange cannot be recorded at the moment", err)
 	} else if err != nil {
 		s.config.Log.WarnContext(ctx, "a refused attempt was not recorded", "error", err)
