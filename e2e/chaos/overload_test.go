@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -31,19 +33,22 @@ const maxUnderWay = 4000
 
 // R14: four times as many requests as can be served, on one core.
 func TestR14Overload(t *testing.T) {
-	onlyFull(t, "there is no load shedding yet")
+	onlyFull(t, "what one core can do is a figure of the machine, and other tests run beside this one")
 	if _, err := exec.LookPath("taskset"); err != nil {
 		t.Fatal("no taskset: install util-linux")
 	}
-	r := &rig{t: t, postgres: newPostgres(t)}
-	r.postgres.start()
-	replica := newReplica(t, "the replica", r.postgres.url(), "GOMAXPROCS=1")
+	r := &rig{t: t, file: filepath.Join(t.TempDir(), "cambio.db")}
+	replica := newReplica(t, "the replica", "sqlite://"+r.file, "GOMAXPROCS=1")
 	replica.prefix = []string{"taskset", "-c", "0"}
 	r.add(replica)
 	r.begin()
+	stayOffCore0(t)
 	span := size(3*time.Second, 15*time.Second)
 	f := &flood{rig: r, token: r.subjectToken("somebody")}
-	peak := f.closed(32, span)
+	peak := 0.0
+	for _, clients := range []int{32, 128, 256} {
+		peak = max(peak, f.closed(clients, span/3))
+	}
 	health := r.watchHealth()
 	f.samples = nil
 	f.open(4*peak, size(5*time.Second, 30*time.Second))
@@ -71,6 +76,23 @@ func TestR14Overload(t *testing.T) {
 		peak, 4*peak, goodput, 100*goodput/peak, admitted, all, len(all.with(429)), f.bare, f.unsent, memory, slowestHealth, calm.Round(time.Millisecond))
 }
 
+// stayOffCore0 keeps this process from taking time of the replica's core. It
+// gives the core back at the end.
+func stayOffCore0(t *testing.T) {
+	t.Helper()
+	cores := runtime.NumCPU()
+	if cores < 2 {
+		t.Fatal("one core for the replica and one for its clients are needed")
+	}
+	pin := func(list string) {
+		if out, err := exec.Command("taskset", "-a", "-c", "-p", list, strconv.Itoa(os.Getpid())).CombinedOutput(); err != nil {
+			t.Errorf("taskset: %v: %s", err, out)
+		}
+	}
+	pin(fmt.Sprintf("1-%d", cores-1))
+	t.Cleanup(func() { pin(fmt.Sprintf("0-%d", cores-1)) })
+}
+
 // within gives the successes that came in time.
 func (s samples) within(limit time.Duration) samples {
 	var some samples
@@ -85,6 +107,7 @@ func (s samples) within(limit time.Duration) samples {
 // closed gives the rate that a number of clients reach.
 func (f *flood) closed(clients int, span time.Duration) float64 {
 	var all sync.WaitGroup
+	f.samples = nil
 	end := time.Now().Add(span)
 	for range clients {
 		all.Go(func() {

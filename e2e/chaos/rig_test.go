@@ -77,6 +77,7 @@ func (r *rig) begin() {
 	r.client = &http.Client{Transport: transport, Timeout: 20 * time.Second}
 	r.startIDP()
 	r.register()
+	r.success(startTimeout) // links reach the other replicas within a second
 }
 
 func (r *rig) startIDP() {
