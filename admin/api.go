@@ -51,6 +51,9 @@ func (a *API) Mount(router *mux.Router) {
 	mount(a, routes, a.scopeRules())
 	mount(a, routes, a.resourceServers())
 	a.mountLinks(routes)
+	a.route(routes, "/signing-keys", methods{http.MethodGet: a.listSigningKeys})
+	a.route(routes, "/signing-keys/rotate", methods{http.MethodPost: a.rotateSigningKeys})
+	a.route(routes, "/audit-events", methods{http.MethodGet: a.listAuditEvents})
 	a.route(routes, "/integrators/{integrator}/exchanges", methods{http.MethodGet: a.listExchanges})
 	a.route(routes, "/integrators/{integrator}/exchanges/explain", methods{http.MethodPost: a.explainExchange})
 	a.route(routes, "/integrators/{integrator}/tokens/revoke", methods{http.MethodPost: a.revokeTokens})
@@ -166,6 +169,9 @@ func (a *API) revokeTokens(w http.ResponseWriter, r request) error {
 		if err := faults.Err(); err != nil {
 			return err
 		}
+	}
+	if ctx, err = r.audited("revoke_tokens", "integrators", integratorID, integratorID, nil, func() (string, any) { return "", what }); err != nil {
+		return err
 	}
 	if what.Subject != "" {
 		err = a.config.Store.RevokeSubjectTokens(ctx, integratorID, what.Subject)

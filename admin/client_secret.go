@@ -35,6 +35,12 @@ func (a *API) addSecret(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
+	ctx, err = r.audited("add_secret", "clients", integratorID, client.ClientID, nil, func() (string, any) {
+		return "", map[string]any{"overlap": int64(overlap / time.Second)} // and nothing of the secret
+	})
+	if err != nil {
+		return err
+	}
 	secret, err := a.service.addSecret(ctx, client, overlap)
 	if err != nil {
 		return err

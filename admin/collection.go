@@ -123,7 +123,14 @@ func (c *collection[V, I]) serveCreate(a *API, w http.ResponseWriter, r request)
 	if err := c.apply(in, v); err != nil {
 		return err
 	}
-	answer, err := c.create(r.Context(), r.caller, v)
+	ctx, err := r.audited("create", kindOf(c.path), integratorID, "", nil, func() (string, any) {
+		id, _ := c.key(v)
+		return id, c.input(v)
+	})
+	if err != nil {
+		return err
+	}
+	answer, err := c.create(ctx, r.caller, v)
 	if err != nil {
 		return err
 	}
@@ -183,7 +190,12 @@ func (c *collection[V, I]) serveUpdate(a *API, w http.ResponseWriter, r request)
 	if err := c.apply(in, v); err != nil {
 		return err
 	}
-	if err := c.update(r.Context(), r.caller, was, v); err != nil {
+	id, _ := c.key(was)
+	ctx, err := r.audited("update", kindOf(c.path), c.owner(r, id), id, c.input(was), func() (string, any) { return "", c.input(v) })
+	if err != nil {
+		return err
+	}
+	if err := c.update(ctx, r.caller, was, v); err != nil {
 		if match != "" && errors.Is(err, registry.ErrStale) {
 			return errPrecondition
 		}
@@ -199,20 +211,38 @@ func (c *collection[V, I]) serveDelete(a *API, w http.ResponseWriter, r request)
 	if err != nil {
 		return err
 	}
-	if match := r.Header.Get("If-Match"); match != "" {
-		v, err := c.get(r.Context(), integratorID, c.idOf(integratorID, r))
-		if err != nil {
-			return err
-		}
-		if _, object := c.key(v); !matches(match, object) {
-			return errPrecondition
-		}
+	id := c.idOf(integratorID, r)
+	was, err := c.get(r.Context(), integratorID, id)
+	if err != nil {
+		return err
 	}
-	if err := a.service.changed(r.Context(), c.remove(r.Context(), integratorID, c.idOf(integratorID, r))); err != nil {
+	if _, object := c.key(was); !matches(r.Header.Get("If-Match"), object) {
+		return errPrecondition
+	}
+	ctx, err := r.audited("delete", kindOf(c.path), c.owner(r, integratorID), id, c.input(was), nil)
+	if err != nil {
+		return err
+	}
+	if err := a.service.changed(ctx, c.remove(ctx, integratorID, id)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// owner gives whose an object is, for the record of changes: an integrator is
+// its own.
+func (c *collection[V, I]) owner(r request, id string) string {
+	named, ok := mux.Vars(r.Request)["integrator"]
+	switch {
+	case !ok:
+		return ""
+	case c.id == "integrator":
+		return id
+	case named == "me":
+		return r.caller.IntegratorID
+	}
+	return named
 }
 
 // matches tells whether If-Match (RFC 9110 §13.1.1) names this version; without

@@ -159,7 +159,11 @@ func (a *API) refreshKeys(w http.ResponseWriter, r request) error {
 	if err := a.limitChecks(r, integratorID); err != nil {
 		return err
 	}
-	if _, err := a.config.Keys.Refresh(ctx, k.Source()); err != nil {
+	audited, err := r.audited("refresh", "key-urls", integratorID, k.ID, nil, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := a.config.Keys.Refresh(audited, k.Source()); err != nil {
 		return err
 	}
 	a.config.Changed(ctx)

@@ -69,7 +69,7 @@ func (a *API) mountLinks(routes *mux.Router) {
 	const path = "/integrators/{integrator}/lock-holders"
 	a.route(routes, path, methods{http.MethodGet: a.listLinks})
 	a.route(routes, path+"/{lock_holder}", methods{
-		http.MethodGet: a.getLink, http.MethodPut: a.changeLink(a.config.Store.Link), http.MethodDelete: a.changeLink(a.config.Store.Unlink),
+		http.MethodGet: a.getLink, http.MethodPut: a.changeLink("link", a.config.Store.Link), http.MethodDelete: a.changeLink("unlink", a.config.Store.Unlink),
 	})
 }
 
@@ -95,7 +95,7 @@ func (a *API) getLink(w http.ResponseWriter, r request) error {
 	return a.answer(w, http.StatusOK, viewLockHolder(holder))
 }
 
-func (a *API) changeLink(change func(context.Context, registry.Link) error) func(http.ResponseWriter, request) error {
+func (a *API) changeLink(action string, change func(context.Context, registry.Link) error) func(http.ResponseWriter, request) error {
 	return func(w http.ResponseWriter, r request) error {
 		link, err := a.link(r)
 		if err != nil {
@@ -104,7 +104,11 @@ func (a *API) changeLink(change func(context.Context, registry.Link) error) func
 		if !r.caller.Operator() {
 			return errForbidden
 		}
-		if err := a.service.changed(r.Context(), change(r.Context(), link)); err != nil {
+		ctx, err := r.audited(action, "lock-holders", link.IntegratorID, link.LockHolderID, nil, nil)
+		if err != nil {
+			return err
+		}
+		if err := a.service.changed(ctx, change(ctx, link)); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusNoContent)

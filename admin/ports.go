@@ -33,6 +33,8 @@ type Config struct {
 	CheckCondition func(text string) (claims []string, err error)
 	// Presets are the identity providers that are known.
 	Presets *presets.Catalogue
+	// SigningKeys are this server's own.
+	SigningKeys SigningKeys
 	// Pepper is the key of client secret hashes.
 	Pepper registry.Pepper
 	// CursorKey authenticates cursors.
@@ -42,6 +44,15 @@ type Config struct {
 	Changed func(ctx context.Context)
 	Now     func() time.Time
 	Log     *slog.Logger
+}
+
+// SigningKeys are what signs this server's tokens.
+type SigningKeys interface {
+	// Keys lists them without their private halves.
+	Keys() []registry.SigningKey
+	// Rotate makes the next one sign. ErrConflict: somebody else did, a moment
+	// ago.
+	Rotate(ctx context.Context) error
 }
 
 // Keys fetches other people's keys. An error of a fetch is a
@@ -75,6 +86,7 @@ type Store interface {
 	scopeRules
 	resourceServers
 	Exchanges(ctx context.Context, integratorID string, filter registry.ExchangeFilter, page registry.Page) ([]registry.Exchange, error)
+	AuditEvents(ctx context.Context, integratorID string, page registry.Page) ([]registry.AuditEvent, error)
 	AuditSummary(ctx context.Context, integratorID, changeID string) (*registry.AuditSummary, error)
 }
 

@@ -92,7 +92,9 @@ func (s *Store) RevokeSubjectTokens(ctx context.Context, integratorID, subject s
 	if subject == "" {
 		return registry.ErrNotFound
 	}
-	return translate(s.endSubject(s.writer.WithContext(ctx), integratorID, subjectHash(subject), "1 = 1"))
+	return translate(s.writer.WithContext(ctx).Transaction(s.noted(ctx, func(tx *gorm.DB) error {
+		return s.endSubject(tx, integratorID, subjectHash(subject), "1 = 1")
+	})))
 }
 
 // endSubject kills the tokens of a subject that were issued up to now, if a

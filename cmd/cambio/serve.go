@@ -265,6 +265,7 @@ func (p *program) administration(verifier *accesstoken.Verifier, known *presets.
 		Audiences:        []string{c.issuer, c.defaultAudience},
 		SubjectAudiences: c.subjectAudiences,
 		Keys:             adminKeys{p.keys},
+		SigningKeys:      p.ring,
 		Explain:          p.explainer.Explain,
 		Presets:          known,
 		CheckCondition: func(text string) ([]string, error) {

@@ -116,6 +116,7 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"PurgeExchanges":      func(ctx context.Context) error { return second(s.PurgeExchanges(ctx, time.Now())) },
 		"PrepareExchanges":    nil, // nothing to do on SQLite
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
+		"AuditEvents":         func(ctx context.Context) error { return second(s.AuditEvents(ctx, "x", registry.Page{Limit: 1})) },
 		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
 		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
 		"Migrations":          nil, // PostgreSQL's have a connection of their own
