@@ -50,9 +50,9 @@ type Config struct {
 type SigningKeys interface {
 	// Keys lists them without their private halves.
 	Keys() []registry.SigningKey
-	// Rotate makes the next one sign. ErrConflict: somebody else did, a moment
-	// ago.
-	Rotate(ctx context.Context) error
+	// RotateWhenPublished makes the next one sign, as soon as every replica
+	// publishes it. ErrConflict: somebody else did, a moment ago.
+	RotateWhenPublished(ctx context.Context) error
 }
 
 // Keys fetches other people's keys. An error of a fetch is a

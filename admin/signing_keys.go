@@ -46,7 +46,7 @@ func (a *API) rotateSigningKeys(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.config.SigningKeys.Rotate(ctx); err != nil {
+	if err := a.config.SigningKeys.RotateWhenPublished(ctx); err != nil {
 		return err
 	}
 	return a.answer(w, http.StatusOK, a.signingKeys())

@@ -15,7 +15,13 @@ type Snapshot struct {
 	scopeRules  map[string][]ScopeRule
 	servers     map[string]*ResourceServer
 	audiences   map[string]bool
+
+	unreadableClients map[string]bool
+	unreadableKeyURLs []UnreadableKeyURL
 }
+
+// UnreadableKeyURL is whose key URL holds what nobody can read.
+type UnreadableKeyURL struct{ IntegratorID, Issuer string }
 
 type issuerKey struct{ integratorID, issuer string }
 
@@ -33,6 +39,10 @@ type Contents struct {
 	Links           []Link
 	ScopeRules      []ScopeRule // in their order
 	ResourceServers []ResourceServer
+
+	// Of what cannot be read, nobody can say what it allows.
+	UnreadableClients []string // client_ids
+	UnreadableKeyURLs []UnreadableKeyURL
 }
 
 // NewSnapshot indexes contents, which must not be changed afterwards.
@@ -84,7 +94,27 @@ func NewSnapshot(c Contents) *Snapshot {
 		s.servers[c.ResourceServers[i].ID] = &c.ResourceServers[i]
 		s.audiences[c.ResourceServers[i].Audience] = true
 	}
+	s.unreadableKeyURLs = c.UnreadableKeyURLs
+	s.unreadableClients = make(map[string]bool, len(c.UnreadableClients))
+	for _, clientID := range c.UnreadableClients {
+		s.unreadableClients[clientID] = true
+	}
 	return s
+}
+
+// Unreadable counts the objects that cannot be read.
+func (s *Snapshot) Unreadable() int { return len(s.unreadableClients) + len(s.unreadableKeyURLs) }
+
+// UnreadableClient tells whether there is a client of this client_id of which
+// nobody can say more.
+func (s *Snapshot) UnreadableClient(clientID string) bool { return s.unreadableClients[clientID] }
+
+// UnreadableKeyURL tells whether an issuer has a key URL, of one integrator or
+// of any, of which nobody can say more.
+func (s *Snapshot) UnreadableKeyURL(integratorID, issuer string) bool {
+	return slices.ContainsFunc(s.unreadableKeyURLs, func(u UnreadableKeyURL) bool {
+		return u.Issuer == issuer && (integratorID == "" || u.IntegratorID == integratorID)
+	})
 }
 
 // Integrator gives an integrator, or nil.

@@ -92,7 +92,9 @@ func (d *Directory) Refresh(ctx context.Context) error {
 }
 
 func (d *Directory) refresh(ctx context.Context, asked time.Time) error {
-	seq, err := counter(d.store.reader.WithContext(ctx))
+	quick, cancel := context.WithTimeout(ctx, d.store.timeout()) // requests may wait for it
+	defer cancel()
+	seq, err := counter(d.store.reader.WithContext(quick))
 	if err != nil {
 		return err
 	}
@@ -138,20 +140,29 @@ func (s *Store) contents(ctx context.Context) (registry.Contents, int64, error) 
 
 func readContents(tx *gorm.DB, c *registry.Contents) error {
 	var integrators []integratorRow
-	var keyURLs []keyURLRow
-	var clients []clientRow
 	var secrets []secretRow
 	var holders []lockHolderRow
 	var links []linkRow
 	var servers []resourceServerRow
 	var rules []scopeRuleRow
-	for _, rows := range []any{&integrators, &clients, &secrets, &holders, &links, &servers} {
+	for _, rows := range []any{&integrators, &secrets, &holders, &links, &servers} {
 		if err := tx.Find(rows).Error; err != nil {
 			return fmt.Errorf("read %T: %w", rows, err)
 		}
 	}
+	clients, bad, err := readable[clientRow](tx, "clients")
+	if err == nil {
+		c.UnreadableClients, err = unreadableClients(tx, bad)
+	}
+	if err != nil {
+		return fmt.Errorf("read clients: %w", err)
+	}
 	// Of several key URLs for one issuer the oldest is tried first, always.
-	if err := tx.Order("id").Find(&keyURLs).Error; err != nil {
+	keyURLs, bad, err := readable[keyURLRow](tx, "key_urls")
+	if err == nil {
+		c.UnreadableKeyURLs, err = unreadableKeyURLs(tx, bad)
+	}
+	if err != nil {
 		return fmt.Errorf("read key URLs: %w", err)
 	}
 	if err := tx.Order("id").Find(&rules).Error; err != nil { // in their order

@@ -143,7 +143,7 @@ func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange, stranger 
 		return l.send(entry{row: row})
 	}
 	// As long as any other statement may take, whatever stands before it.
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.store.timeout())
 	defer cancel()
 	committed := make(chan error, 1)
 	if err := l.send(entry{row, committed}); err != nil {

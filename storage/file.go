@@ -100,10 +100,10 @@ func openSQLite(path string) (*Store, error) {
 		migrate: func(_ context.Context, apply func(*sql.DB) error) error { return apply(writerPool) },
 		now:     time.Now,
 	}
-	if store.writer, err = wrap(sqlite.Dialector{Pool: writerPool}); err != nil {
+	if store.writer, err = wrap(sqlite.Dialector{Pool: writerPool}, statementTimeout); err != nil {
 		return nil, err
 	}
-	store.reader, err = wrap(sqlite.Dialector{Pool: readerPool})
+	store.reader, err = wrap(sqlite.Dialector{Pool: readerPool}, statementTimeout)
 	return store, err
 }
 

@@ -21,7 +21,8 @@ const (
 	postgresConnections = 16 // per replica
 	sqliteReaders       = 8
 	connectTimeout      = 3 * time.Second
-	statementTimeout    = 5 * time.Second // also how long SQLite waits for its one writer
+	statementTimeout    = 5 * time.Second         // also how long SQLite waits for its one writer
+	requestTimeout      = 2500 * time.Millisecond // of what a request asks PostgreSQL for, so that its 503 comes within 3 s
 )
 
 // Store is an open database. On SQLite there is one connection that writes and
@@ -59,6 +60,15 @@ func Open(ctx context.Context, databaseURL string) (*Store, error) {
 	return store, nil
 }
 
+// timeout is how long a request waits for the database: SQLite's writers wait
+// their turn.
+func (s *Store) timeout() time.Duration {
+	if s.dialect == migrations.Postgres {
+		return requestTimeout
+	}
+	return statementTimeout
+}
+
 // Path gives the file of a sqlite:// URL, and whether it is one.
 func Path(databaseURL string) (string, bool) {
 	return strings.CutPrefix(databaseURL, "sqlite://")
@@ -67,11 +77,11 @@ func Path(databaseURL string) (string, bool) {
 // wrap sets gorm up. No prepared statements of gorm's own: they can deadlock
 // (go-gorm #7465), and pgx caches its own. No values in its log: hashes and
 // keys pass through here.
-func wrap(dialector gorm.Dialector) (*gorm.DB, error) {
+func wrap(dialector gorm.Dialector, timeout time.Duration) (*gorm.DB, error) {
 	return gorm.Open(dialector, &gorm.Config{
 		TranslateError: true,
 		// On our side, too: a network that swallows packets never answers.
-		DefaultContextTimeout:     statementTimeout,
+		DefaultContextTimeout:     timeout,
 		DefaultTransactionTimeout: statementTimeout,
 		SkipDefaultTransaction:    true,
 		DisableAutomaticPing:      true,

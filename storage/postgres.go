@@ -41,7 +41,7 @@ func openPostgres(databaseURL string) (*Store, error) {
 	pool.SetMaxOpenConns(postgresConnections)
 	pool.SetMaxIdleConns(postgresConnections)
 	pool.SetConnMaxLifetime(30 * time.Minute)
-	db, err := wrap(postgres.New(postgres.Config{Conn: pool}))
+	db, err := wrap(postgres.New(postgres.Config{Conn: pool}), requestTimeout)
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}

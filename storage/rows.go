@@ -94,13 +94,19 @@ func (l *optionalList) Scan(source any) error {
 }
 
 func scanJSON(source, target any) error {
-	switch text := source.(type) {
+	var text []byte
+	switch source := source.(type) {
 	case string:
-		return json.Unmarshal([]byte(text), target)
+		text = []byte(source)
 	case []byte:
-		return json.Unmarshal(text, target)
+		text = source
+	default:
+		return fmt.Errorf("%w: want JSON text, found %T", errGarbage, source)
 	}
-	return fmt.Errorf("want JSON text, found %T", source)
+	if err := json.Unmarshal(text, target); err != nil {
+		return fmt.Errorf("%w: %w", errGarbage, err)
+	}
+	return nil
 }
 
 // translate turns gorm's errors into registry's, at the one border there is.

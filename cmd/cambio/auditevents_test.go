@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
@@ -13,7 +14,8 @@ import (
 // says nothing, and no secret is ever told.
 func TestAuditEvents(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, databaseURL string) {
-		s := startServer(t, databaseURL, nil)
+		ahead := &clock{}
+		s := startServerAt(t, ahead.now, databaseURL, nil)
 		acme, bob := s.newParty("Acme"), s.newParty("Bob")
 		holder := acme.manage("919424508", "east")
 		of := "/integrators/" + acme.id
@@ -39,6 +41,7 @@ func TestAuditEvents(t *testing.T) {
 		s.admin("DELETE", of+"/lock-holders/"+holder, nil).mustBe(t, http.StatusNoContent)
 		s.admin("PUT", of+"/lock-holders/"+holder, nil).mustBe(t, http.StatusNoContent)
 		s.admin("POST", of+"/tokens/revoke", object{"subject": "jane"}).mustBe(t, http.StatusNoContent)
+		ahead.advance(10 * time.Second) // the next key is published by then
 		s.admin("POST", "/signing-keys/rotate", nil).mustBe(t, http.StatusOK)
 		rule := acme.rule("a", "b")
 		s.admin("DELETE", of+"/scope-rules/"+rule, nil).mustBe(t, http.StatusNoContent)
@@ -81,7 +84,9 @@ func TestAuditEvents(t *testing.T) {
 }
 
 func TestSigningKeysOverHTTP(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
+	ahead := &clock{}
+	s := startServerAt(t, ahead.now, storagetest.SQLite(t), nil)
+	ahead.advance(10 * time.Second) // the next key is published by then
 	states := func(a answer) (list []string) {
 		for _, item := range a.mustBe(t, http.StatusOK).json["items"].([]any) {
 			list = append(list, fmt.Sprint(item.(object)["kid"], " ", item.(object)["state"]))

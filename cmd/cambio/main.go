@@ -202,7 +202,7 @@ func rotateKeys(ctx context.Context, c *config, store *storage.Store, out io.Wri
 		return err
 	}
 	published := c.now().Sub(ring.NextPublished())
-	if err := ring.Rotate(ctx); err != nil {
+	if err := ring.RotateWhenPublished(ctx); err != nil {
 		return err
 	}
 	if published < signing.PublishedFor {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/cambio-oauth/cambio/handlers"
+	"github.com/cambio-oauth/cambio/registry"
 )
 
 // metrics are of bounded labels only: nothing a caller sends becomes one.
@@ -40,6 +41,19 @@ func newMetrics(keyURLs func() map[string]int, dropped func() map[string]int64, 
 	m.registry.MustRegister(m.requests, m.duration, build, keyURLStates(keyURLs), droppedRecords(dropped), readiness(ready),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// watchConfiguration adds how many objects cannot be read.
+func (m *metrics) watchConfiguration(snapshot func() (*registry.Snapshot, error)) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "cambio_unreadable_objects", Help: "Clients and key URLs whose rows hold what no version of this program wrote; whoever needs one is answered 503.",
+	}, func() float64 {
+		s, err := snapshot()
+		if err != nil {
+			return 0
+		}
+		return float64(s.Unreadable())
+	}))
 }
 
 // watchLoad adds how many requests are worked on, and turned away.

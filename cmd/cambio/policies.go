@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -32,18 +33,30 @@ func (d *directory) readyFor(s *registry.Snapshot) *ready {
 
 // ForIntegrator implements tokenexchange.Policies.
 func (d *directory) ForIntegrator(ctx context.Context, integratorID, issuer string) ([]tokenexchange.Policy, error) {
-	return find(ctx, d, func(s *registry.Snapshot) ([]tokenexchange.Policy, bool) {
+	policies, err := find(ctx, d, func(s *registry.Snapshot) ([]tokenexchange.Policy, bool) {
 		policies := d.policies(s, s.KeyURLs(integratorID, issuer))
 		return policies, len(policies) > 0
 	})
+	return policies, errors.Join(err, d.mustBeReadable(integratorID, issuer))
+}
+
+// errUnreadable: what a row of garbage would allow or ask for, nobody can say.
+var errUnreadable = errors.New("the configuration of this issuer or client cannot be read: a row in the database holds what no version of this program wrote")
+
+func (d *directory) mustBeReadable(integratorID, issuer string) error {
+	if s, err := d.Snapshot(); err == nil && s.UnreadableKeyURL(integratorID, issuer) {
+		return errUnreadable
+	}
+	return nil
 }
 
 // Clientless implements tokenexchange.Policies.
 func (d *directory) Clientless(ctx context.Context, issuer string) ([]tokenexchange.Policy, error) {
-	return find(ctx, d, func(s *registry.Snapshot) ([]tokenexchange.Policy, bool) {
+	policies, err := find(ctx, d, func(s *registry.Snapshot) ([]tokenexchange.Policy, bool) {
 		policies := d.policies(s, s.Clientless(issuer))
 		return policies, len(policies) > 0
 	})
+	return policies, errors.Join(err, d.mustBeReadable("", issuer))
 }
 
 func (d *directory) policies(s *registry.Snapshot, keyURLs []*registry.KeyURL) []tokenexchange.Policy {

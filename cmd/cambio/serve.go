@@ -101,6 +101,7 @@ func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err er
 		return nil, err
 	}
 	p.metrics.watchLoad(p.load)
+	p.metrics.watchConfiguration(p.directory.Snapshot)
 	p.run(router)
 	log.Info("cambio is ready", "issuer", c.issuer, "listen", p.public.Addr().String(), "version", buildVersion())
 	return p, nil
@@ -288,6 +289,15 @@ func (p *program) observe(ctx context.Context, e handlers.Event) {
 	p.tracing.observe(ctx, e)
 }
 
+// heard is what a replica does when another one changed something: a key that
+// signs from now on is to be published here, too.
+func (p *program) heard(ctx context.Context) {
+	p.changed(ctx)
+	if err := p.ring.Reload(ctx); err != nil {
+		p.log.ErrorContext(ctx, "the signing keys could not be read", "error", err)
+	}
+}
+
 // changed makes this replica know of a change before the answer leaves.
 func (p *program) changed(ctx context.Context) {
 	if err := p.directory.Refresh(ctx); err != nil {
@@ -300,7 +310,7 @@ func (p *program) run(router http.Handler) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.every(ctx, storage.PollInterval, "read the configuration", p.directory.Refresh)
-	p.workers.Go(func() { p.store.Listen(ctx, p.log, p.changed) })
+	p.workers.Go(func() { p.store.Listen(ctx, p.log, p.heard) })
 	p.every(ctx, signing.ReloadInterval, "read the signing keys", p.ring.Reload)
 	p.every(ctx, remote.RenewInterval, "renew the keys of key URLs", p.renewKeys)
 	p.every(ctx, keyUsesInterval, "note which keys were used", p.keys.SaveUses)

@@ -77,6 +77,9 @@ func (d *directory) Find(ctx context.Context, clientID string, proves func(*hand
 		proven := proves(client)
 		return result{client, proven}, proven
 	})
+	if s, stale := d.Snapshot(); err == nil && stale == nil && s.UnreadableClient(clientID) {
+		err = errUnreadable
+	}
 	return found.client, found.proven, err
 }
 

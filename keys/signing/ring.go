@@ -27,6 +27,9 @@ const (
 	ReloadInterval = 5 * time.Second
 )
 
+// reloadTimeout is within what a request for an unknown key may take.
+const reloadTimeout = 2500 * time.Millisecond
+
 // Store keeps the rows of the ring.
 type Store interface {
 	SigningKeys(ctx context.Context) ([]registry.SigningKey, error)
@@ -103,7 +106,7 @@ func (r *Ring) Reload(ctx context.Context) error {
 		return r.failure
 	}
 	// Whoever waits for this must not fail because whoever came first went away.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTimeout)
 	defer cancel()
 	r.failure = r.reload(ctx)
 	r.failed = r.config.Now()
@@ -275,6 +278,25 @@ func (r *Ring) Reseal(ctx context.Context) (resealed int, err error) {
 		resealed++
 	}
 	return resealed, nil
+}
+
+// RotateWhenPublished rotates as soon as every replica publishes the next key,
+// for which it waits a few seconds after another rotation.
+func (r *Ring) RotateWhenPublished(ctx context.Context) error {
+	if err := r.Reload(ctx); err != nil {
+		return err
+	}
+	wait := ReloadInterval + time.Second - r.config.Now().Sub(r.NextPublished())
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return r.Rotate(ctx)
 }
 
 // Keys lists the rows of the ring, oldest first, without their private halves.
