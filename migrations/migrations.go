@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -41,15 +42,40 @@ func Up(ctx context.Context, db *sql.DB, dialect Dialect) ([]string, error) {
 	if upToDate(ctx, db, provider) {
 		return nil, nil
 	}
-	results, err := provider.Up(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("apply migrations: %w", err)
-	}
 	var applied []string
-	for _, result := range results {
-		applied = append(applied, result.Source.Path)
+	for try := 1; ; try++ {
+		results, err := provider.Up(ctx)
+		if partial := (*goose.PartialError)(nil); errors.As(err, &partial) {
+			results = partial.Applied
+		}
+		for _, result := range results {
+			applied = append(applied, result.Source.Path)
+		}
+		if err == nil {
+			return applied, nil
+		}
+		if try == lockTries || !lockedOut(err) {
+			return applied, fmt.Errorf("apply migrations: %w", err)
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			return applied, ctx.Err()
+		}
 	}
-	return applied, nil
+}
+
+// A migration waits for a lock for a short time only, because traffic waits
+// behind it; a backup that holds the lock takes longer.
+const (
+	lockTries = 60
+	lockPause = 3 * time.Second
+)
+
+// lockedOut tells lock_not_available, by which PostgreSQL takes a step back.
+func lockedOut(err error) bool {
+	var failure interface{ SQLState() string }
+	return errors.As(err, &failure) && failure.SQLState() == "55P03"
 }
 
 // upToDate tells whether nothing is missing, without the lock of a session:

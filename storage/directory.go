@@ -86,7 +86,7 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	// Whoever waits for this must not fail because whoever came first went away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statementTimeout)
 	defer cancel()
-	d.failure = d.refresh(ctx, called)
+	d.failure = d.refresh(ctx, d.store.now()) // not when it was asked: who waits as long must not read again
 	d.failed = d.store.now()
 	return d.failure
 }

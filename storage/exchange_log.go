@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/bits"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -223,12 +224,16 @@ func (l *ExchangeLog) drain() {
 	defer close(l.done)
 	for first := range l.queue {
 		batch := []entry{first}
-		for len(batch) < logBatch && len(l.queue) > 0 { // nobody else receives
+		// Powers of two: each length is a statement that PostgreSQL keeps.
+		for most := powerOfTwo(len(l.queue) + 1); len(batch) < most; { // nobody else receives
 			batch = append(batch, <-l.queue)
 		}
 		l.write(batch)
 	}
 }
+
+// powerOfTwo gives the largest one up to n and the length of a batch.
+func powerOfTwo(n int) int { return 1 << (bits.Len(uint(min(n, logBatch))) - 1) }
 
 // write commits a batch, all of it or nothing, and tells everybody who waits.
 func (l *ExchangeLog) write(batch []entry) {

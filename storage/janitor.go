@@ -50,23 +50,26 @@ func (s *Store) purge(ctx context.Context, statement string, args ...any) (delet
 	return deleted, nil
 }
 
+// The condition stands outside as well: of a row that was renewed meanwhile
+// PostgreSQL looks at that one alone again.
+
 // PurgeRevoked deletes revocations of tokens that expired before a moment, in
 // a batch. It tells how many there were.
 func (s *Store) PurgeRevoked(ctx context.Context, expiredBefore time.Time) (int64, error) {
-	return s.purge(ctx, "DELETE FROM revoked_tokens WHERE jti IN (SELECT jti FROM revoked_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore))
+	return s.purge(ctx, "DELETE FROM revoked_tokens WHERE expires_at < ? AND jti IN (SELECT jti FROM revoked_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore), micros(expiredBefore))
 }
 
 // PurgeConsumed forgets used tokens that expired before a moment, in a batch. It
 // tells how many there were.
 func (s *Store) PurgeConsumed(ctx context.Context, expiredBefore time.Time) (int64, error) {
-	return s.purge(ctx, "DELETE FROM consumed_tokens WHERE token_hash IN (SELECT token_hash FROM consumed_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore))
+	return s.purge(ctx, "DELETE FROM consumed_tokens WHERE expires_at < ? AND token_hash IN (SELECT token_hash FROM consumed_tokens WHERE expires_at < ? LIMIT ?)", micros(expiredBefore), micros(expiredBefore))
 }
 
 // PurgeSubjectEpochs deletes epochs that no token can be as old as any more, in
 // a batch. It tells how many there were.
 func (s *Store) PurgeSubjectEpochs(ctx context.Context, expiredBefore time.Time) (int64, error) {
-	return s.purge(ctx, `DELETE FROM subject_epochs WHERE (integrator_id, subject_hash) IN
-		(SELECT integrator_id, subject_hash FROM subject_epochs WHERE expires_at < ? LIMIT ?)`, micros(expiredBefore))
+	return s.purge(ctx, `DELETE FROM subject_epochs WHERE expires_at < ? AND (integrator_id, subject_hash) IN
+		(SELECT integrator_id, subject_hash FROM subject_epochs WHERE expires_at < ? LIMIT ?)`, micros(expiredBefore), micros(expiredBefore))
 }
 
 // DeleteSigningKeys deletes the keys that retired before a moment.

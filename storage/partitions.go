@@ -80,7 +80,7 @@ func (s *Store) addPartition(ctx context.Context, missing partition) error {
 
 // lockTimeout bounds how long exchanges wait behind a janitor that waits for
 // its lock. It comes again in a minute.
-const lockTimeout = "SET LOCAL lock_timeout = '500ms'"
+const lockTimeout = "SET LOCAL lock_timeout = '150ms'"
 
 // execute runs statements that take no values: names and bounds are ours.
 func execute(tx *gorm.DB, statements ...string) error {

@@ -77,7 +77,12 @@ func undone(err error) bool {
 // any more: after a fail-over the next one finds the new primary
 // (target_session_attrs=read-write). All those made before the failure was seen
 // go, or each would have to fail by itself.
-type primary struct{ era atomic.Int64 }
+// Once a second: a primary that takes no writes for another reason, a full disk
+// for one, goes on answering questions.
+type primary struct {
+	era    atomic.Int64
+	raised atomic.Int64 // in seconds since 1970
+}
 
 const eraKey = "cambio: era"
 
@@ -105,7 +110,8 @@ func (p *primary) TraceQueryEnd(_ context.Context, conn *pgx.Conn, data pgx.Trac
 	if !errors.As(data.Err, &failure) || failure.Code != readOnly {
 		return
 	}
-	if era, ok := conn.PgConn().CustomData()[eraKey].(int64); ok {
+	now, before := time.Now().Unix(), p.raised.Load()
+	if era, ok := conn.PgConn().CustomData()[eraKey].(int64); ok && now > before && p.raised.CompareAndSwap(before, now) {
 		p.era.CompareAndSwap(era, era+1) // once for all of them
 	}
 }

@@ -281,7 +281,7 @@ func TestALongSecretCountsToItsLastByte(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
 	secret := strings.Repeat("0123456789", 20)
 	s.p.config.operatorID, s.p.config.operatorSecret = "long", secret
-	if err := s.p.ensureOperator(t.Context(), s.p.directory.pepper); err != nil {
+	if err := s.p.ensureOperator(t.Context(), s.p.directory.pepper, nil); err != nil {
 		t.Fatal(err)
 	}
 	form := url.Values{"grant_type": {grants.ClientCredentials}}

@@ -31,6 +31,7 @@ func TestAnotherSecretKey(t *testing.T) {
 		exchange := func(s *server) answer { return s.post(tokenEndpoint, acme.authenticated(), form) }
 		both := startServer(t, databaseURL, with(otherSecretKey, testSecretKey))
 		both.mustBeActive(token, true)
+		both.mustBeActive(first.token, true) // the operator's: the secret is the same
 		exchange(both).mustBe(t, http.StatusOK)
 		both.post(tokenEndpoint, basic(acme.clientID, "wrong"), form).mustRefuse(t, http.StatusUnauthorized, grants.InvalidClient, "")
 		if err := both.p.directory.rehash(t.Context()); err != nil {

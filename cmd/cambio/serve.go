@@ -173,7 +173,11 @@ func (p *program) openDirectory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.ensureOperator(ctx, pepper); err != nil {
+	previous, err := p.config.derivePrevious("client secrets")
+	if err != nil {
+		return err
+	}
+	if err := p.ensureOperator(ctx, pepper, peppers(previous)); err != nil {
 		return fmt.Errorf("CAMBIO_OPERATOR_CLIENT_ID: %w", err)
 	}
 	if err := p.store.ReserveAudiences(ctx, p.config.subjectAudiences); err != nil {
@@ -182,10 +186,6 @@ func (p *program) openDirectory(ctx context.Context) error {
 	loaded, err := storage.NewDirectory(ctx, p.store)
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
-	}
-	previous, err := p.config.derivePrevious("client secrets")
-	if err != nil {
-		return err
 	}
 	conditions, err := condition.NewCompiler()
 	if err != nil {
@@ -199,9 +199,14 @@ func (p *program) openDirectory(ctx context.Context) error {
 	return nil
 }
 
-func (p *program) ensureOperator(ctx context.Context, pepper registry.Pepper) error {
+func (p *program) ensureOperator(ctx context.Context, pepper registry.Pepper, previous []registry.Pepper) error {
 	if p.config.operatorID == "" {
 		return nil
+	}
+	for _, old := range previous { // the same secret under another pepper is no other secret
+		if err := p.store.RehashClientSecret(ctx, p.config.operatorID, old.Hash(p.config.operatorSecret), pepper.Hash(p.config.operatorSecret)); err != nil {
+			return err
+		}
 	}
 	return p.store.EnsureOperator(ctx, &registry.Client{
 		ClientID: p.config.operatorID, Owner: registry.OwnerOperator, Name: "operator", AuthMethod: registry.AuthBasic,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/gorilla/mux"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -52,6 +53,7 @@ func newTracing(ctx context.Context, trusted []netip.Prefix, log *slog.Logger) (
 			return nil, fmt.Errorf("%s: want http/protobuf, found %q", name, protocol)
 		}
 	}
+	otel.SetLogger(logr.Discard()) // it would log variables that it cannot read, headers with secrets for one
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)

@@ -6,6 +6,8 @@
 -- tomorrow; the janitor makes one for each day after that. Whatever has no
 -- partition of its own goes into the last one.
 
+SET LOCAL lock_timeout = '2s'; -- exchanges wait behind this for no longer; it is tried again
+
 ALTER TABLE exchanges RENAME TO exchanges_before;
 ALTER INDEX exchanges_pkey RENAME TO exchanges_before_pkey;
 ALTER INDEX exchanges_integrator RENAME TO exchanges_before_integrator;
