@@ -76,7 +76,7 @@ func (s *stalled) rows() (n int) {
 
 // Whoever comes while a batch is being committed shares the next commit.
 func TestWaitersShareACommit(t *testing.T) {
-	const more = 63
+	const more = 64 // a length that a batch can have
 	s := newStalled(t)
 	for range more {
 		s.record(t.Context(), "next")
@@ -104,21 +104,21 @@ func TestAFailedBatchRefusesAllItsWaiters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, subject := range []string{"good", "bad", "good"} {
+	for _, subject := range []string{"good", "bad", "good", "good"} {
 		s.record(t.Context(), subject)
 	}
-	s.until("all wait", func() bool { return len(s.log.queue) == 3 })
+	s.until("all wait", func() bool { return len(s.log.queue) == 4 })
 	s.goOn()
 	failed := 0
-	for range 4 {
+	for range 5 {
 		if err := <-s.results; err != nil {
 			failed++
 		}
 	}
-	if n := s.rows(); failed != 3 || n != 1 {
-		t.Errorf("%d were told of a failure and %d are recorded, want 3 and 1", failed, n)
+	if n := s.rows(); failed != 4 || n != 1 {
+		t.Errorf("%d were told of a failure and %d are recorded, want 4 and 1", failed, n)
 	}
-	if n := s.log.Dropped()[DroppedByDatabase]; n != 3 {
+	if n := s.log.Dropped()[DroppedByDatabase]; n != 4 {
 		t.Errorf("counted %d", n)
 	}
 	s.record(t.Context(), "good")

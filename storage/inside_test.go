@@ -144,7 +144,7 @@ func TestSnapshotEndsWithTheDatabase(t *testing.T) {
 func TestAgeIsCountedFromTheQuestion(t *testing.T) {
 	store := newSQLite(t)
 	now := time.Now()
-	asked := now
+	asked := now.Add(time.Hour) // the second look: at the first it was not its turn
 	store.now = func() time.Time {
 		defer func() { now = now.Add(time.Hour) }() // every look at the clock takes an hour
 		return now
