@@ -48,6 +48,24 @@ func enter(ctx context.Context) *grants.Refusal {
 	}
 }
 
+// StepAside gives the place of a request back while it waits for somebody
+// else's server. What it gives takes one again, however long that lasts, unless
+// the request ends before.
+func StepAside(ctx context.Context) (goOn func()) {
+	note, ok := ctx.Value(noteKey{}).(*note)
+	if !ok || !note.placed {
+		return func() {}
+	}
+	note.leave()
+	return func() {
+		select {
+		case note.places.free <- struct{}{}:
+			note.placed = true
+		case <-ctx.Done():
+		}
+	}
+}
+
 func (n *note) leave() {
 	if n.placed {
 		<-n.places.free

@@ -138,7 +138,7 @@ func (p *program) openStore(ctx context.Context) (err error) {
 }
 
 func (p *program) openKeys(ctx context.Context) error {
-	p.keys = remote.New(remote.Config{Allow: p.config.keyURLAllow, Memory: p.store, Now: p.config.now, Log: p.log})
+	p.keys = remote.New(remote.Config{StepAside: handlers.StepAside, Allow: p.config.keyURLAllow, Memory: p.store, Now: p.config.now, Log: p.log})
 	ring, err := openRing(ctx, p.config, p.store)
 	if err != nil {
 		return err

@@ -44,6 +44,10 @@ type Config struct {
 	Memory Memory
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// StepAside, when not nil, is called by whoever is about to wait for a
+	// fetch, and what it gives when the waiting is over: others shall not wait
+	// for a key URL that hangs.
+	StepAside func(ctx context.Context) (goOn func())
 	// Log gets one line for each failed fetch; nil means none.
 	Log *slog.Logger
 	// RootCAs are for tests; nil means those of the system.
@@ -62,6 +66,8 @@ type Source struct {
 	get     getter
 	places  *places
 	renewal chan struct{} // holds one for each fetch in the background
+
+	stepAside func(context.Context) (goOn func())
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -89,6 +95,10 @@ func New(config Config) *Source {
 		now: config.Now, log: config.Log, memory: config.Memory, fetcher: newFetcher(config),
 		public: newFetcher(Config{RootCAs: config.RootCAs, LookupNetIP: config.LookupNetIP}),
 		places: newPlaces(), renewal: make(chan struct{}, maxRenewals), entries: map[assertion.KeyRef]*entry{},
+		stepAside: config.StepAside,
+	}
+	if s.stepAside == nil {
+		s.stepAside = func(context.Context) func() { return func() {} }
 	}
 	s.get = s.fetcher.get
 	if s.now == nil {
@@ -135,12 +145,15 @@ func (s *Source) Find(ctx context.Context, query assertion.KeyQuery) ([]assertio
 			return e.answer(query, now)
 		}
 		e.mu.Unlock()
+		goOn := s.stepAside(ctx)
 		select {
 		case <-flight.done: // which may have looked for less, or brought what no longer counts
 			now = s.now()
 		case <-ctx.Done():
+			goOn()
 			return e.lastResort(query, s.now(), ctx.Err())
 		}
+		goOn()
 	}
 }
 
