@@ -62,6 +62,7 @@ func TestWithdrawalReachesEveryReplica(t *testing.T) {
 		t.Run("XTI-09: "+w.rule, func(t *testing.T) {
 			p := f.first.newParty(w.rule)
 			p.share(holder)
+			f.settle()
 			before := len(f.acme.s.log.String())
 			traffic := startTraffic(f, p)
 			w.act(f.first, p)
