@@ -36,7 +36,7 @@ func smallDisk(t *testing.T, folder string) disk {
 			return disk{prefix: prefix, kind: "tmpfs of 16 MiB", fill: fillFolder(folder), free: freeFolder(folder)}
 		}
 	}
-	if full() {
+	if full {
 		t.Fatal("no file system of its own for the replica: `unshare -m` and `unshare -r -m` both failed (root, or user namespaces)")
 	}
 	limit := func(size string) func(*testing.T, *replica) {

@@ -50,31 +50,6 @@ func TestR04FailOver(t *testing.T) {
 		outage.Round(time.Millisecond), all.gap(), v, all)
 }
 
-// R4, the aftermath: the old primary comes back by itself, a primary still, and
-// a replica that is restarted finds it first.
-func TestR04OldPrimaryReturns(t *testing.T) {
-	onlyFull(t, "whoever comes first in the URL and can be written is believed: the old primary has to be fenced")
-	r, primary, standby := onPair(t)
-	l := r.startLoad(4, 5*time.Millisecond)
-	time.Sleep(time.Second)
-	primary.process.kill()
-	standby.mustExec("SELECT pg_promote()")
-	r.success(startTimeout)
-	time.Sleep(time.Second)
-	primary.start()
-	before := primary.number("SELECT count(*) FROM exchanges")
-	r.replicas[2].stop()
-	r.replicas[2].startAndWait()
-	time.Sleep(5 * time.Second)
-	split := primary.number("SELECT count(*) FROM exchanges") - before
-	all := l.finish()
-	v := r.replay(l.ledger)
-	if split > 0 {
-		t.Errorf("%d records were written to the old primary", split)
-	}
-	figure(t, "no write to the old primary, nothing lost or undone", "%d records written to the old primary; %s; %s", split, v, all)
-}
-
 // R4, the other half: what waits for a standby that does not answer is not
 // acknowledged, or a fail-over to that standby would lose it.
 func TestR04StandbyFrozen(t *testing.T) {

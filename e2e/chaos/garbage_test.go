@@ -32,7 +32,7 @@ func allGarbage() []garbage {
 
 // R25: a row of garbage fails closed, alone.
 func TestR25GarbageRows(t *testing.T) {
-	onlyFull(t, "each kind of garbage is looked at for seven seconds")
+	beside(t)
 	r := onPostgres(t, 1)
 	parties := map[string]party{}
 	for _, g := range allGarbage() {

@@ -34,7 +34,7 @@ func testKills(t *testing.T, r *rig, check func()) {
 	all := l.finish()
 	v := r.replay(l.ledger)
 	target(t, slowest <= 2*time.Second, "start took %s", slowest)
-	if full() && (v.tokens < 50_000 || v.revocations < 10_000) {
+	if full && (v.tokens < 50_000 || v.revocations < 10_000) {
 		t.Logf("fewer than the 50,000 tokens and 10,000 revocations that were wanted: %s", v)
 	}
 	figure(t, killTarget, "%d kills, %s; slowest start %s; %s", kills, v, slowest.Round(time.Millisecond), all)

@@ -230,11 +230,6 @@ func (s samples) percentile(p float64) time.Duration {
 	return all[min(len(all)-1, int(p*float64(len(all))))].Round(time.Millisecond)
 }
 
-// rate is successes a second.
-func (s samples) rate(of time.Duration) float64 {
-	return float64(len(s.with(http.StatusOK))) / of.Seconds()
-}
-
 func (s samples) String() string {
 	return fmt.Sprintf("%d requests: %d × 200, %d × 503, %d broken", len(s), len(s.with(200)), len(s.with(503)), len(s.with(0)))
 }

@@ -37,12 +37,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// full tells which set runs: CAMBIO_TEST_CHAOS=full is what `make chaos` sets.
-func full() bool { return os.Getenv("CAMBIO_TEST_CHAOS") == "full" }
-
 // size gives how much of something the set that runs wants.
 func size[T any](short, long T) T {
-	if full() {
+	if full {
 		return long
 	}
 	return short
@@ -52,17 +49,8 @@ func size[T any](short, long T) T {
 // figures are to be measured.
 func beside(t *testing.T) {
 	t.Helper()
-	if !full() {
+	if !full {
 		t.Parallel()
-	}
-}
-
-// onlyFull leaves a scenario that is not met yet to `make chaos`, where it
-// fails.
-func onlyFull(t *testing.T, why string) {
-	t.Helper()
-	if !full() {
-		t.Skipf("left to `make chaos`: %s", why)
 	}
 }
 
@@ -72,7 +60,7 @@ func target(t *testing.T, met bool, format string, args ...any) {
 	t.Helper()
 	switch {
 	case met:
-	case full():
+	case full:
 		t.Errorf("target missed: "+format, args...)
 	default:
 		t.Logf("target missed: "+format, args...)

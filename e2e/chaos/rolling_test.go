@@ -25,7 +25,7 @@ func TestR13RollingRestart(t *testing.T) {
 			time.Sleep(3 * checkInterval) // until the balancer has seen it
 		}
 	}
-	for full() && len(l.soFar()) < 100_000 && time.Since(began) < 5*time.Minute {
+	for full && len(l.soFar()) < 100_000 && time.Since(began) < 5*time.Minute {
 		time.Sleep(time.Second)
 	}
 	all := l.finish()

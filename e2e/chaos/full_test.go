@@ -1,0 +1,6 @@
+//go:build linux && chaos
+
+package chaos
+
+// full: everything, in the size that docs/reliability.md shows.
+const full = true
