@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorilla/mux"
+
 	"github.com/cambio-oauth/cambio/grants/strictjson"
 	"github.com/cambio-oauth/cambio/registry"
 )
@@ -40,6 +42,16 @@ func readMembers(w http.ResponseWriter, r *http.Request) (map[string]json.RawMes
 		return nil, errMalformed
 	}
 	return members, nil
+}
+
+// posted gives the integrator that a request is about, and the members of its
+// body.
+func (a *API) posted(w http.ResponseWriter, r request) (integratorID string, members map[string]json.RawMessage, err error) {
+	if integratorID, err = a.service.resolve(r.Context(), r.caller, mux.Vars(r.Request)["integrator"]); err != nil {
+		return "", nil, err
+	}
+	members, err = readMembers(w, r.Request)
+	return integratorID, members, err
 }
 
 // mustHaveNoBody: what stands in a body that nobody reads would be lost without

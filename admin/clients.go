@@ -13,15 +13,15 @@ import (
 
 // clientInput uses the names of RFC 7591 where it has any.
 type clientInput struct {
-	Name           string          `json:"client_name"`
-	AuthMethod     string          `json:"token_endpoint_auth_method"`
-	JWKS           json.RawMessage `json:"jwks"`             // null: none, or there is a jwks_uri
-	JWKSURI        *string         `json:"jwks_uri"`         // null: none
-	GrantTypes     []string        `json:"grant_types"`      // null: those that fit the method
-	Scope          *string         `json:"scope"`            // null: none set
-	AccessTokenTTL *int64          `json:"access_token_ttl"` // seconds; null: the server's
-	AllowedOrigins []string        `json:"allowed_origins"`
-	Status         registry.Status `json:"status"`
+	Name           string            `json:"client_name"`
+	AuthMethod     string            `json:"token_endpoint_auth_method"`
+	JWKS           json.RawMessage   `json:"jwks"`             // null: none, or there is a jwks_uri
+	JWKSURI        *string           `json:"jwks_uri"`         // null: none
+	GrantTypes     []string          `json:"grant_types"`      // null: those that fit the method
+	Scope          *string           `json:"scope"`            // null: none set
+	AccessTokenTTL *registry.Seconds `json:"access_token_ttl"` // seconds; null: the server's
+	AllowedOrigins []string          `json:"allowed_origins"`
+	Status         registry.Status   `json:"status"`
 }
 
 type clientView struct {
@@ -78,7 +78,7 @@ func clientMembers(c *registry.Client) clientInput {
 		in.Scope = &scope
 	}
 	if c.AccessTokenTTL > 0 {
-		ttl := int64(c.AccessTokenTTL / time.Second)
+		ttl := registry.Seconds(c.AccessTokenTTL)
 		in.AccessTokenTTL = &ttl
 	}
 	return in
@@ -109,14 +109,8 @@ func applyClient(in clientInput, c *registry.Client) error {
 		faults.Add(len(c.Scopes) > 0 || emptied && *in.Scope == "", "/scope", "invalid", "want at least one scope-token, or null for a client without scope")
 	}
 	if in.AccessTokenTTL != nil {
-		c.AccessTokenTTL = seconds(*in.AccessTokenTTL)
+		c.AccessTokenTTL = time.Duration(*in.AccessTokenTTL)
 		faults.Add(*in.AccessTokenTTL > 0, "/access_token_ttl", "invalid", "want 1 to 86400 seconds")
 	}
 	return faults.Err()
-}
-
-// seconds gives a duration that no number can overflow into a valid one.
-func seconds(n int64) time.Duration {
-	const most = int64(registry.MaxMaxLifetime/time.Second) + 1
-	return time.Duration(min(max(n, -1), most)) * time.Second
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gorilla/mux"
-
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/permissions"
 	"github.com/cambio-oauth/cambio/registry"
@@ -108,11 +106,7 @@ type tokenView struct {
 // explainExchange answers what an exchange would come to. The token is in no
 // log and in no record.
 func (a *API) explainExchange(w http.ResponseWriter, r request) error {
-	integratorID, err := a.service.resolve(r.Context(), r.caller, mux.Vars(r.Request)["integrator"])
-	if err != nil {
-		return err
-	}
-	members, err := readMembers(w, r.Request)
+	integratorID, members, err := a.posted(w, r)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gorilla/mux"
-
 	"github.com/cambio-oauth/cambio/admin/presets"
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/jws"
@@ -43,11 +41,7 @@ type foundKeys struct {
 // proposeKeyURL reads a token and proposes the key URL for tokens like it. The
 // token is neither kept nor verified: whoever shows it decides.
 func (a *API) proposeKeyURL(w http.ResponseWriter, r request) error {
-	integratorID, err := a.service.resolve(r.Context(), r.caller, mux.Vars(r.Request)["integrator"])
-	if err != nil {
-		return err
-	}
-	members, err := readMembers(w, r.Request)
+	integratorID, members, err := a.posted(w, r)
 	if err != nil {
 		return err
 	}

@@ -79,11 +79,7 @@ type checkView struct {
 // checkKeyURL fetches what a key URL would fetch, and saves nothing. Only the
 // URL is needed; what else is given must be valid.
 func (a *API) checkKeyURL(w http.ResponseWriter, r request) error {
-	integratorID, err := a.service.resolve(r.Context(), r.caller, mux.Vars(r.Request)["integrator"])
-	if err != nil {
-		return err
-	}
-	members, err := readMembers(w, r.Request)
+	integratorID, members, err := a.posted(w, r)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ const (
 	DefaultPermissions = "permissions"
 	DefaultMaxLifetime = 24 * time.Hour
 	MaxMaxLifetime     = 366 * 24 * time.Hour
-	maxAudiences       = 16
+	MaxAudiences       = 16
 
 	FormatArray = "array" // of permissions
 )

@@ -129,7 +129,7 @@ func (r *TokenRules) check(faults *Invalid, place string) {
 	known := !slices.ContainsFunc(r.Algorithms, func(a string) bool { return !slices.Contains(Algorithms(), a) })
 	faults.Add(len(r.Algorithms) > 0 && known && unique(r.Algorithms), place+"/algorithms", "invalid", "want one or more of "+strings.Join(Algorithms(), " "))
 	sound := !slices.ContainsFunc(r.Audiences, func(a string) bool { return !ValidAudience(a) })
-	faults.Add(sound && unique(r.Audiences) && len(r.Audiences) <= maxAudiences, place+"/audiences", "invalid", "want at most 16 values of printable ASCII without spaces")
+	faults.Add(sound && unique(r.Audiences) && len(r.Audiences) <= MaxAudiences, place+"/audiences", "invalid", "want at most 16 values of printable ASCII without spaces")
 	named := validClaimNames(r.AudienceClaims) && !slices.ContainsFunc(r.AudienceClaims, func(c string) bool { return strings.HasPrefix(c, "/") })
 	faults.Add(named && len(r.AudienceClaims) <= maxAudienceClaims, place+"/audience_claims", "invalid", "want the names of 1 to 4 different claims, not JSON Pointers")
 	other := slices.ContainsFunc(r.AudienceClaims, func(c string) bool { return c != "aud" })

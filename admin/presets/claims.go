@@ -8,9 +8,6 @@ import (
 	"github.com/cambio-oauth/cambio/registry"
 )
 
-// maxAudiences is how many a key URL may have.
-const maxAudiences = 16
-
 // audience proposes what a token's audience must be: this server, if the token
 // names it, else the APIs it names.
 func (d *draft) audience() {
@@ -28,7 +25,7 @@ func (d *draft) audience() {
 	}
 	for _, value := range named {
 		ignored := slices.ContainsFunc(rule.Ignore, func(p Pattern) bool { return p.Matches(value) })
-		if !ignored && registry.ValidAudience(value) && !slices.Contains(d.KeyURL.Audiences, value) && len(d.KeyURL.Audiences) < maxAudiences {
+		if !ignored && registry.ValidAudience(value) && !slices.Contains(d.KeyURL.Audiences, value) && len(d.KeyURL.Audiences) < registry.MaxAudiences {
 			d.KeyURL.Audiences = append(d.KeyURL.Audiences, value)
 		}
 	}

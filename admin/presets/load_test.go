@@ -147,7 +147,7 @@ func TestProposalsAreBounded(t *testing.T) {
 		many = append(many, fmt.Sprintf(`"a%d"`, i))
 	}
 	token.Claims["aud"] = []byte("[" + strings.Join(many, ",") + `,"a b","` + strings.Repeat("x", 600) + `"]`)
-	if p := c.Propose(token, nil); len(p.KeyURL.Audiences) != maxAudiences || slices.ContainsFunc(p.KeyURL.Audiences, func(a string) bool { return !registry.ValidAudience(a) }) {
+	if p := c.Propose(token, nil); len(p.KeyURL.Audiences) != registry.MaxAudiences || slices.ContainsFunc(p.KeyURL.Audiences, func(a string) bool { return !registry.ValidAudience(a) }) {
 		t.Errorf("got %v", p.KeyURL.Audiences)
 	}
 	for _, odd := range []string{`null`, `{}`, `[null]`, `1`, `""`, `[]`, `[[]]`} {

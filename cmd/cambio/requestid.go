@@ -24,11 +24,9 @@ type requestIDKey struct{}
 // only: a stranger could choose another's, and hide among his lines.
 func identified(trusted []netip.Prefix, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := ""
+		id := newRequestID()
 		if brought := r.Header.Values(requestIDHeader); len(brought) == 1 && validRequestID(brought[0]) && handlers.FromProxy(r, trusted) {
 			id = brought[0]
-		} else {
-			id = newRequestID()
 		}
 		w.Header().Set(requestIDHeader, id)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))

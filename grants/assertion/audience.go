@@ -35,10 +35,7 @@ func shownAudience(claim string, values []string) string {
 func (t *Token) audienceOf(policy *Policy) (claim string, values []string, refusal *grants.Refusal) {
 	claims := policy.AudienceClaims
 	if len(claims) == 0 {
-		if _, ok := t.signed.Members["aud"]; ok && !isNull(t.signed.Members["aud"]) {
-			return "aud", t.Audience, nil
-		}
-		return "aud", nil, missing("aud")
+		claims = []string{"aud"}
 	}
 	for _, claim := range claims {
 		if raw, ok := t.signed.Members[claim]; !ok || isNull(raw) {

@@ -203,18 +203,18 @@ func (x *Exchanger) policies(ctx context.Context, r Request, token *assertion.To
 	var policies []Policy
 	var err error
 	client := r.Client
-	foreign := func(p Policy) bool { return false }
 	if client != nil {
 		if client.IntegratorDisabled {
 			return nil, refuseDisabled()
 		}
 		policies, err = x.Policies.ForIntegrator(ctx, client.IntegratorID, token.Issuer)
-		foreign = func(p Policy) bool { return p.IntegratorID != client.IntegratorID } // whatever the port gives
 	} else {
 		policies, err = x.Policies.Clientless(ctx, token.Issuer)
 	}
-	policies = slices.DeleteFunc(slices.Clone(policies), foreign)
-	if client == nil && err == nil { // the audience says whose it is
+	policies = slices.Clone(policies) // which others read
+	if client != nil {                // whatever the port gives
+		policies = slices.DeleteFunc(policies, func(p Policy) bool { return p.IntegratorID != client.IntegratorID })
+	} else if err == nil { // the audience says whose it is
 		var refusal *grants.Refusal
 		if policies, refusal = meant(policies, r.IntegratorID, token); refusal != nil {
 			return nil, refusal
