@@ -2,11 +2,13 @@ package signing_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/cambio-oauth/cambio/keys/signing"
+	"github.com/cambio-oauth/cambio/registry"
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
 
@@ -72,9 +74,6 @@ func TestRotateIfDue(t *testing.T) {
 	one, two := open(t, store, signing.ES256, clock), open(t, store, signing.ES256, clock)
 	due := func(ring *signing.Ring, lifetime time.Duration, want bool) {
 		t.Helper()
-		if err := ring.Reload(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		if rotated, err := ring.RotateIfDue(t.Context(), lifetime); rotated != want || err != nil {
 			t.Errorf("rotated %v, %v, want %v", rotated, err, want)
 		}
@@ -86,8 +85,54 @@ func TestRotateIfDue(t *testing.T) {
 	due(one, time.Hour, false)
 	clock.advance(50 * time.Minute)
 	due(one, time.Hour, true)
-	due(two, time.Hour, false) // the other replica did
+	due(two, time.Hour, false) // the other replica did, of which this one has not heard
+	if err := two.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	due(two, time.Hour, false)
 	if after := sign(t, two, signing.ES256); after == before {
 		t.Error("the same key signs")
 	}
+}
+
+// Whoever waits for the next key to be published rotates to that one: not to
+// the one that another process publishes meanwhile.
+func TestRotateWhenPublishedMeansOneKey(t *testing.T) {
+	store, clock := storagetest.Open(t, storagetest.SQLite(t)), &clock{at: time.Now()}
+	between := &betweenReadings{Store: store}
+	one, err := signing.Open(t.Context(), signing.Config{Store: between, Sealer: sealer(t, 1), Algorithm: signing.ES256, Now: clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := open(t, store, signing.ES256, clock)
+	clock.advance(time.Hour)
+	between.do = func() {
+		if err := two.Rotate(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := one.RotateWhenPublished(t.Context()); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	if err := one.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(one.Keys()); n != 3 {
+		t.Errorf("%d keys, want those of one rotation", n)
+	}
+}
+
+// betweenReadings does something once, after the keys have been read.
+type betweenReadings struct {
+	signing.Store
+	do func()
+}
+
+func (b *betweenReadings) SigningKeys(ctx context.Context) ([]registry.SigningKey, error) {
+	rows, err := b.Store.SigningKeys(ctx)
+	if do := b.do; do != nil {
+		b.do = nil
+		do()
+	}
+	return rows, err
 }

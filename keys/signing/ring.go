@@ -216,7 +216,11 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	if err := r.Reload(ctx); err != nil {
 		return err
 	}
-	set := r.keys.Load()
+	return r.rotate(ctx, r.keys.Load())
+}
+
+// rotate makes the next key of a set active, if it is still the next one.
+func (r *Ring) rotate(ctx context.Context, set *keySet) error {
 	if set.active == nil || set.next == nil {
 		return errors.New("there is no next signing key to rotate to")
 	}
@@ -236,12 +240,14 @@ const PublishedFor = 10 * time.Minute
 
 // RotateIfDue rotates when that was last done a lifetime ago, on whichever
 // replica comes first, and tells whether it did. The next key is as old as the
-// last rotation.
+// last rotation. It is the one that was looked at that will sign: a replica that
+// has not heard of a rotation must not add another.
 func (r *Ring) RotateIfDue(ctx context.Context, lifetime time.Duration) (rotated bool, err error) {
-	if next := r.keys.Load().next; next == nil || r.config.Now().Sub(next.row.CreatedAt) < max(lifetime, PublishedFor) {
+	set := r.keys.Load()
+	if set.next == nil || r.config.Now().Sub(set.next.row.CreatedAt) < max(lifetime, PublishedFor) {
 		return false, nil
 	}
-	err = r.Rotate(ctx)
+	err = r.rotate(ctx, set)
 	if errors.Is(err, registry.ErrConflict) {
 		return false, nil
 	}
@@ -281,12 +287,16 @@ func (r *Ring) Reseal(ctx context.Context) (resealed int, err error) {
 }
 
 // RotateWhenPublished rotates as soon as every replica publishes the next key,
-// for which it waits a few seconds after another rotation.
+// for which it waits a few seconds after another rotation. ErrConflict: somebody
+// else rotated meanwhile.
 func (r *Ring) RotateWhenPublished(ctx context.Context) error {
 	if err := r.Reload(ctx); err != nil {
 		return err
 	}
-	wait := ReloadInterval + time.Second - r.config.Now().Sub(r.NextPublished())
+	set, wait := r.keys.Load(), time.Duration(0)
+	if set.next != nil {
+		wait = ReloadInterval + time.Second - r.config.Now().Sub(set.next.row.CreatedAt)
+	}
 	if wait > 0 {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
@@ -296,7 +306,7 @@ func (r *Ring) RotateWhenPublished(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return r.Rotate(ctx)
+	return r.rotate(ctx, set)
 }
 
 // Keys lists the rows of the ring, oldest first, without their private halves.
