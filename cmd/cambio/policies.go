@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -40,12 +42,14 @@ func (d *directory) ForIntegrator(ctx context.Context, integratorID, issuer stri
 	return policies, errors.Join(err, d.mustBeReadable(integratorID, issuer))
 }
 
-// errUnreadable: what a row of garbage would allow or ask for, nobody can say.
-var errUnreadable = errors.New("the configuration of this issuer or client cannot be read: a row in the database holds what no version of this program wrote")
+// unreadable: what a row of garbage would allow or ask for, nobody can say.
+func unreadable(what string) error {
+	return fmt.Errorf("%s cannot be read: its row in the database holds what no version of this program wrote", what)
+}
 
 func (d *directory) mustBeReadable(integratorID, issuer string) error {
 	if s, err := d.Snapshot(); err == nil && s.UnreadableKeyURL(integratorID, issuer) {
-		return errUnreadable
+		return unreadable(fmt.Sprintf("a key URL of %s with the issuer %q", cmp.Or(integratorID, "whichever integrator"), issuer))
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (d *directory) rehash(ctx context.Context) error {
 	d.rehashing.Range(func(clientID, value any) bool {
 		old := value.(*oldHash)
 		err := d.store.RehashClientSecret(ctx, clientID.(string), old.was, old.hash)
-		if err == nil || errors.Is(err, registry.ErrConflict) { // another replica did
+		if err == nil { // also when another replica did
 			d.rehashing.CompareAndDelete(clientID, value)
 		}
 		changed = changed || err == nil

@@ -78,7 +78,7 @@ func (d *directory) Find(ctx context.Context, clientID string, proves func(*hand
 		return result{client, proven}, proven
 	})
 	if s, stale := d.Snapshot(); err == nil && stale == nil && s.UnreadableClient(clientID) {
-		err = errUnreadable
+		err = unreadable("client " + clientID)
 	}
 	return found.client, found.proven, err
 }

@@ -38,6 +38,13 @@ func TestOneRowOfGarbage(t *testing.T) {
 				if n := s.gauge("cambio_unreadable_objects"); n != 1 {
 					t.Errorf("%v objects are unreadable", n)
 				}
+				whose := "a key URL of " + bob.id
+				if strings.Contains(c.begin, "CLIENT") {
+					whose = "client " + bob.clientID
+				}
+				if !strings.Contains(s.log.String(), whose+" ") {
+					t.Errorf("the log does not name %s:\n%s", whose, s.log.String())
+				}
 				change(c.end)
 				bob.exchange(bob.idp.token(nil)).mustBe(t, http.StatusOK)
 			})
