@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,7 +96,7 @@ func runExplain(cmd *cobra.Command, args []string) error {
 			question[member] = value
 		}
 	}
-	server := strings.TrimSuffix(firstNonEmpty(text("server"), c.issuer, "http://127.0.0.1:8080"), "/")
+	server := strings.TrimSuffix(cmp.Or(text("server"), c.issuer, "http://127.0.0.1:8080"), "/")
 	if err := checkServer(server, text("allow-http") == "true"); err != nil {
 		return err
 	}
@@ -132,15 +133,6 @@ func checkServer(server string, allowHTTP bool) error {
 		return errors.New("--server: by http, credentials and the token could be read on the way: use https, or say --allow-http")
 	}
 	return nil
-}
-
-func firstNonEmpty(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 func readToken(stdin io.Reader, args []string) (string, error) {
