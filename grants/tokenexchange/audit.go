@@ -21,24 +21,19 @@ func (x *Exchanger) audit(ctx context.Context, token *assertion.Token, policies 
 	}
 	policies = slices.Clone(policies)
 	policy := &policies[changed]
-	change := policy.Audited
-	singleUse := policy.SingleUse
+	change, singleUse := policy.Audited, policy.SingleUse
 	policy.Policy, policy.Permissions, policy.Audited = change.Policy, change.Permissions, nil
 	policy.SingleUse = singleUse
 	quiet := *x
 	quiet.Verifier = x.Verifier.Unnoticed()
 	would := before
 	_, _, refusal = quiet.judge(ctx, token, policies, r, &would, nil)
-	if refusal != nil {
-		if refusal.Code == grants.TemporarilyUnavailable {
-			return
-		}
-	}
-	if refusal != nil { // nothing is lost where nothing would be granted
+	switch {
+	case refusal == nil:
+		decision.Audit = &Audit{ChangeID: change.ID, Lost: without(granted, would.Scopes), Gained: without(would.Scopes, granted)}
+	case refusal.Code != grants.TemporarilyUnavailable: // nothing is lost where nothing would be granted
 		decision.Audit = &Audit{ChangeID: change.ID, Refusal: refusal}
-		return
 	}
-	decision.Audit = &Audit{ChangeID: change.ID, Lost: without(granted, would.Scopes), Gained: without(would.Scopes, granted)}
 }
 
 // without gives what is in a and not in b.
