@@ -92,9 +92,11 @@ func (d *Directory) Refresh(ctx context.Context) error {
 }
 
 func (d *Directory) refresh(ctx context.Context, asked time.Time) error {
-	quick, cancel := context.WithTimeout(ctx, d.store.timeout()) // requests may wait for it
-	defer cancel()
-	seq, err := counter(d.store.reader.WithContext(quick))
+	var seq int64
+	err := d.store.ask(ctx, func(ctx context.Context) (err error) { // requests may wait for it
+		seq, err = counter(d.store.reader.WithContext(ctx))
+		return err
+	})
 	if err != nil {
 		return err
 	}

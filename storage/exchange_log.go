@@ -144,18 +144,18 @@ func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange, stranger 
 		return l.send(entry{row: row})
 	}
 	// As long as any other statement may take, whatever stands before it.
-	ctx, cancel := context.WithTimeout(ctx, l.store.timeout())
-	defer cancel()
-	committed := make(chan error, 1)
-	if err := l.send(entry{row, committed}); err != nil {
-		return err
-	}
-	select {
-	case err := <-committed:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return l.store.ask(ctx, func(ctx context.Context) error {
+		committed := make(chan error, 1)
+		if err := l.send(entry{row, committed}); err != nil {
+			return err
+		}
+		select {
+		case err := <-committed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
 }
 
 // send hands a record to the worker, if there is room.

@@ -22,7 +22,7 @@ const (
 	sqliteReaders       = 8
 	connectTimeout      = 3 * time.Second
 	statementTimeout    = 5 * time.Second         // also how long SQLite waits for its one writer
-	requestTimeout      = 2500 * time.Millisecond // of what a request asks PostgreSQL for, so that its 503 comes within 3 s
+	requestTimeout      = 1400 * time.Millisecond // of what a request asks PostgreSQL for: two of them and its 503 comes within 3 s
 )
 
 // Store is an open database. On SQLite there is one connection that writes and
@@ -36,6 +36,7 @@ type Store struct {
 	migrate func(context.Context, func(*sql.DB) error) error
 	listen  func(context.Context) (*pgx.Conn, error) // nil on SQLite
 	now     func() time.Time
+	breaker breaker
 }
 
 // Open opens sqlite://PATH or postgres://…. It does not touch the schema.

@@ -32,7 +32,10 @@ func (r signingKeyRow) signingKey() registry.SigningKey {
 // SigningKeys lists all signing keys, oldest first.
 func (s *Store) SigningKeys(ctx context.Context) ([]registry.SigningKey, error) {
 	var rows []signingKeyRow
-	if err := s.reader.WithContext(ctx).Order("created_at, id").Find(&rows).Error; err != nil {
+	err := s.ask(ctx, func(ctx context.Context) error { // one who verifies a token may wait for it
+		return s.reader.WithContext(ctx).Order("created_at, id").Find(&rows).Error
+	})
+	if err != nil {
 		return nil, translate(err)
 	}
 	return convertAll(rows, signingKeyRow.signingKey), nil

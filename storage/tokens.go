@@ -25,7 +25,9 @@ func (revokedRow) TableName() string { return "revoked_tokens" }
 // Revoke makes a token dead by its jti. When it returns nil that is durable.
 func (s *Store) Revoke(ctx context.Context, jti string, expiresAt time.Time) error {
 	row := revokedRow{JTI: jti, ExpiresAt: micros(expiresAt), RevokedAt: micros(s.now())}
-	return translate(s.writer.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error)
+	return s.ask(ctx, func(ctx context.Context) error {
+		return translate(s.writer.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error)
+	})
 }
 
 // TokenQuery names a token and what it came from. An id that is empty asks for
@@ -60,13 +62,15 @@ func (s *Store) TokenState(ctx context.Context, q TokenQuery) (TokenState, error
 		Trusted    int64
 		NotBefore  *int64
 	}
-	err := s.reader.WithContext(ctx).Raw(`SELECT
+	err := s.ask(ctx, func(ctx context.Context) error {
+		return s.reader.WithContext(ctx).Raw(`SELECT
 		(SELECT COUNT(*) FROM revoked_tokens WHERE jti = ?) AS revoked,
 		(SELECT generation FROM integrators WHERE id = ? AND status = 'active') AS integrator,
 		(SELECT generation FROM clients WHERE client_id = ? AND status = 'active') AS client,
 		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ? AND status = 'active') AS trusted,
 		(SELECT MAX(not_before) FROM subject_epochs WHERE integrator_id = ? AND (subject_hash = ? OR subject_hash = ? OR subject_hash = ?)) AS not_before`,
-		q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, q.Issuer, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1]), issuerHash(q.Issuer)).Scan(&row).Error
+			q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, q.Issuer, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1]), issuerHash(q.Issuer)).Scan(&row).Error
+	})
 	if err != nil {
 		return TokenState{}, translate(err)
 	}
@@ -122,16 +126,22 @@ func issuerHash(issuer string) []byte { return subjectHash("issuer\x00" + issuer
 // §4.1.7). It tells whether this was the first time; of any number at once, on
 // any replicas, one is told so.
 func (s *Store) Consume(ctx context.Context, integratorID, issuer, tokenID string, expiresAt time.Time) (first bool, err error) {
-	result := s.writer.WithContext(ctx).Exec(
-		"INSERT INTO consumed_tokens (expires_at, token_hash) VALUES (?, ?) ON CONFLICT (token_hash) DO NOTHING",
-		micros(expiresAt), consumedHash(integratorID, issuer, tokenID))
-	return result.RowsAffected == 1, translate(result.Error)
+	err = s.ask(ctx, func(ctx context.Context) error {
+		result := s.writer.WithContext(ctx).Exec(
+			"INSERT INTO consumed_tokens (expires_at, token_hash) VALUES (?, ?) ON CONFLICT (token_hash) DO NOTHING",
+			micros(expiresAt), consumedHash(integratorID, issuer, tokenID))
+		first = result.RowsAffected == 1
+		return translate(result.Error)
+	})
+	return first, err
 }
 
 // Consumed tells whether a subject token was used up.
 func (s *Store) Consumed(ctx context.Context, integratorID, issuer, tokenID string) (bool, error) {
 	var n int64
-	err := s.reader.WithContext(ctx).Raw("SELECT COUNT(*) FROM consumed_tokens WHERE token_hash = ?", consumedHash(integratorID, issuer, tokenID)).Scan(&n).Error
+	err := s.ask(ctx, func(ctx context.Context) error {
+		return s.reader.WithContext(ctx).Raw("SELECT COUNT(*) FROM consumed_tokens WHERE token_hash = ?", consumedHash(integratorID, issuer, tokenID)).Scan(&n).Error
+	})
 	return n > 0, translate(err)
 }
 

@@ -1,0 +1,97 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBreaker(t *testing.T) {
+	const limit = time.Second
+	answers := func(context.Context) error { return nil }
+	hangs := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	failure := errors.New("no such table")
+	fails := func(context.Context) error { return failure }
+	within := func(t *testing.T, b *breaker, statement func(context.Context) error) (time.Duration, error) {
+		began := time.Now()
+		err := b.do(t.Context(), limit, statement)
+		return time.Since(began), err
+	}
+
+	t.Run("a statement is given up after the limit", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			if took, err := within(t, &breaker{}, hangs); took != limit || !errors.Is(err, ErrUnanswered) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("after %s: %v", took, err)
+			}
+		})
+	})
+	t.Run("the next one is refused at once, whatever it is", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var b breaker
+			_, _ = within(t, &b, hangs)
+			for range 3 {
+				if took, err := within(t, &b, answers); took != 0 || !errors.Is(err, ErrUnanswered) {
+					t.Errorf("after %s: %v", took, err)
+				}
+			}
+		})
+	})
+	t.Run("after a while one tries, and the others wait for no answer", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var b breaker
+			_, _ = within(t, &b, hangs)
+			time.Sleep(retryInterval)
+			go func() { _, _ = within(t, &b, hangs) }()
+			synctest.Wait()
+			if took, err := within(t, &b, answers); took != 0 || !errors.Is(err, ErrUnanswered) {
+				t.Errorf("after %s: %v", took, err)
+			}
+		})
+	})
+	t.Run("one that comes back in time lets all through", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var b breaker
+			_, _ = within(t, &b, hangs)
+			time.Sleep(retryInterval)
+			for range 3 {
+				if took, err := within(t, &b, answers); took != 0 || err != nil {
+					t.Errorf("after %s: %v", took, err)
+				}
+			}
+		})
+	})
+	t.Run("a failure of another kind is its own", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var b breaker
+			for range 3 {
+				if _, err := within(t, &b, fails); !errors.Is(err, failure) || errors.Is(err, ErrUnanswered) {
+					t.Error(err)
+				}
+			}
+		})
+	})
+	t.Run("whoever goes away says nothing of the database", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var b breaker
+			for _, gone := range []func() (context.Context, context.CancelFunc){
+				func() (context.Context, context.CancelFunc) { return context.WithTimeout(t.Context(), limit/2) },
+				func() (context.Context, context.CancelFunc) {
+					ctx, cancel := context.WithCancel(t.Context())
+					time.AfterFunc(limit/2, cancel)
+					return ctx, cancel
+				},
+			} {
+				ctx, cancel := gone()
+				if err := b.do(ctx, limit, hangs); errors.Is(err, ErrUnanswered) {
+					t.Error(err)
+				}
+				cancel()
+				if _, err := within(t, &b, answers); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	})
+}
