@@ -25,6 +25,7 @@ func (p *program) clean(ctx context.Context) error {
 	expired := now.Add(-handlers.ClockTolerance)
 	failures := []error{
 		purge(p.store.PurgeRevoked, expired), purge(p.store.PurgeConsumed, expired), purge(p.store.PurgeSubjectEpochs, expired),
+		purge(p.store.PurgeSessions, now),
 		p.store.DeleteSigningKeys(ctx, now.Add(-2*signing.Retain)), p.store.PrepareExchanges(ctx, now),
 	}
 	if p.config.exchangeRetention > 0 {

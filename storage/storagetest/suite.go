@@ -21,6 +21,8 @@ func Run(t *testing.T, open func(t *testing.T) *storage.Store) {
 		"what is unlinked leaves the clients' scope":  (*suite).withdrawnScopes,
 		"clients are their integrator's":              (*suite).clients,
 		"the operator's client is ensured":            (*suite).operator,
+		"the first operator is made once":             (*suite).firstOperator,
+		"sessions of the panel end for good":          (*suite).sessions,
 		"lock holders and links":                      (*suite).lockHolders,
 		"resource servers":                            (*suite).resourceServers,
 		"lists come in pages":                         (*suite).pages,
