@@ -28,11 +28,14 @@ type API struct {
 	checks   checkLimits
 	explains checkLimits
 	reading  chan struct{} // holds one for each reading of the record of exchanges
+	routes   http.Handler  // what Ask asks
 }
 
 // New makes the API.
 func New(config Config) *API {
-	return &API{config: config, service: &service{config: config}, reading: make(chan struct{}, maxReadings)}
+	a := &API{config: config, service: &service{config: config}, reading: make(chan struct{}, maxReadings)}
+	a.routes = a.routed()
+	return a
 }
 
 // Mount adds the API to a router.
