@@ -63,11 +63,16 @@ func command() *cobra.Command {
 		Use: "revoke-all", Short: "Kill every token issued so far, of everybody; needed after a restore from a backup",
 		Args: cobra.NoArgs, RunE: withStore(revokeAll),
 	})
+	panel := &cobra.Command{Use: "panel", Short: "Look after the panel"}
+	panel.AddCommand(&cobra.Command{
+		Use: "setup-link", Short: "Print the link with which the first operator is made, or where the panel is",
+		Args: cobra.NoArgs, RunE: withStore(setupLink),
+	})
 	demo := &cobra.Command{Use: "demo", Short: "Show one exchange, introspection and revocation, with nothing to prepare", Args: cobra.NoArgs, RunE: runDemo}
 	demo.Flags().Bool("once", false, "end after the tour")
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Run the server", Args: cobra.NoArgs, RunE: runServe},
-		demo, migrate, keys, tokens, explainCommand(),
+		demo, migrate, keys, tokens, panel, explainCommand(),
 		&cobra.Command{Use: "version", Short: "Print version, commit and Go version", Args: cobra.NoArgs, RunE: runVersion},
 		&cobra.Command{Use: "healthcheck", Short: "Ask the server on this machine whether it is ready", Args: cobra.NoArgs, RunE: runHealthcheck},
 	)
@@ -97,10 +102,15 @@ func readConfig(cmd *cobra.Command) (*config, error) {
 	return newConfig(values)
 }
 
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
 // newLogger writes text to a terminal and JSON to everything else.
 func newLogger(w *os.File, level slog.Level) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
-	if info, err := w.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+	if isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
@@ -115,6 +125,9 @@ func runServe(cmd *cobra.Command, _ []string) error {
 	p, err := start(cmd.Context(), c, log)
 	if err != nil {
 		return err
+	}
+	if err := p.invite(cmd.Context(), os.Stderr); err != nil {
+		return errors.Join(err, p.shutdown())
 	}
 	<-cmd.Context().Done()
 	log.Info("shutting down")

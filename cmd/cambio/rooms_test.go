@@ -54,6 +54,7 @@ func importLaw() []room {
 		{"keys/signing", []string{"registry"}, []string{libJOSE}, "the room of secrets never dials"},
 		{"handlers", []string{"grants/..."}, []string{libFosite, libHTTP, "github.com/gorilla/mux"}, "the doors decide nothing and store nothing: they have ports"},
 		{"admin", []string{"registry", "admin/presets", "grants", "grants/accesstoken", "grants/jws", "grants/permissions", "grants/strictjson"}, []string{libHTTP, "github.com/gorilla/mux"}, "the service's rules must hold whatever stores and serves them"},
+		{"admin/panel", []string{"admin", "grants/accesstoken", "registry"}, []string{libHTTP}, "the panel asks the admin API as whoever is signed in, so that it can do nothing else"},
 		{"admin/presets", []string{"registry"}, nil, "what is known of identity providers is data and pure functions: it fetches, stores and decides nothing"},
 		{"storage", []string{"registry", "grants", "grants/permissions", "migrations", "storage/sqlite"}, []string{libSQL, "gorm.io", "github.com/jackc/pgx"}, "the database alone says gorm, and knows no room above it"},
 		{"storage/sqlite", nil, []string{libSQL, "gorm.io", "modernc.org"}, "a dialector knows gorm and SQLite"},

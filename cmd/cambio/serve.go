@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
 
 	"github.com/cambio-oauth/cambio/admin"
+	"github.com/cambio-oauth/cambio/admin/panel"
 	"github.com/cambio-oauth/cambio/admin/presets"
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/grants/accesstoken"
@@ -256,7 +258,14 @@ func (p *program) router() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.administration(verifier, known, cursorKey).Mount(router)
+	api := p.administration(verifier, known, cursorKey)
+	api.Mount(router)
+	pages, err := p.panel(api, verifier, router)
+	if err != nil {
+		return nil, err
+	}
+	router.PathPrefix(panel.Prefix).Handler(pages)
+	router.Path(strings.TrimSuffix(panel.Prefix, "/")).Handler(http.RedirectHandler(panel.Prefix, http.StatusSeeOther))
 	return router, nil
 }
 

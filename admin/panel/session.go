@@ -1,0 +1,123 @@
+package panel
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/cambio-oauth/cambio/admin"
+	"github.com/cambio-oauth/cambio/grants/accesstoken"
+	"github.com/cambio-oauth/cambio/registry"
+)
+
+// Limits of a session (ADM-06).
+const (
+	idleLimit     = 30 * time.Minute
+	absoluteLimit = 8 * time.Hour
+	touchInterval = time.Minute // how exactly the idle time is known
+	tokenBytes    = 32
+)
+
+// Person is who is signed in.
+type Person struct {
+	Name       string              `json:"name"` // for people
+	Caller     admin.Caller        `json:"caller"`
+	Claims     *accesstoken.Claims `json:"claims,omitempty"` // of who signed in as a client
+	SignedInAt time.Time           `json:"signed_in_at"`
+}
+
+// cookieName: a browser sends a __Host- cookie to this host only, by https, and
+// no other host can set it.
+func (p *Panel) cookieName() string {
+	if p.secure {
+		return "__Host-cambio"
+	}
+	return "cambio"
+}
+
+func (p *Panel) cookie(name, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// begin signs somebody in: under a new token, whatever the browser had before
+// (session fixation).
+func (p *Panel) begin(r *http.Request, person Person) (*http.Cookie, error) {
+	if err := p.end(r); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, tokenBytes)
+	_, _ = rand.Read(raw) // never fails
+	token := base64.RawURLEncoding.EncodeToString(raw)
+	now := p.config.Now()
+	person.SignedInAt = now
+	data, err := json.Marshal(person)
+	if err != nil {
+		return nil, err
+	}
+	session := registry.Session{TokenHash: hashOf(token), Person: data, SeenAt: now, ExpiresAt: now.Add(absoluteLimit)}
+	if err := p.config.Sessions.CreateSession(r.Context(), session); err != nil {
+		return nil, err
+	}
+	p.config.Log.InfoContext(r.Context(), "somebody signed in at the panel", "client_id", person.Caller.ClientID, "integrator_id", person.Caller.IntegratorID)
+	return p.cookie(p.cookieName(), token, 0), nil
+}
+
+// end ends the session of a request, on every replica.
+func (p *Panel) end(r *http.Request) error {
+	cookie, err := r.Cookie(p.cookieName())
+	if err != nil || cookie.Value == "" {
+		return nil
+	}
+	return p.config.Sessions.EndSession(r.Context(), hashOf(cookie.Value))
+}
+
+func hashOf(token string) []byte {
+	hash := sha256.Sum256([]byte(token))
+	return hash[:]
+}
+
+// person gives who is signed in, or nil.
+func (p *Panel) person(r *http.Request) (*Person, error) {
+	cookie, err := r.Cookie(p.cookieName())
+	if err != nil || cookie.Value == "" {
+		return nil, nil
+	}
+	ctx, now, hash := r.Context(), p.config.Now(), hashOf(cookie.Value)
+	session, err := p.config.Sessions.Session(ctx, hash)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !now.Before(session.ExpiresAt) || now.Sub(session.SeenAt) >= idleLimit {
+		return nil, p.config.Sessions.EndSession(ctx, hash)
+	}
+	person := &Person{}
+	if err := json.Unmarshal(session.Person, person); err != nil {
+		return nil, p.config.Sessions.EndSession(ctx, hash)
+	}
+	if alive, err := p.alive(ctx, person); err != nil || !alive {
+		return nil, err
+	}
+	if now.Sub(session.SeenAt) >= touchInterval {
+		err = p.config.Sessions.TouchSession(ctx, hash, now)
+	}
+	return person, err
+}
+
+// alive: a client that was disabled, whose secret was replaced at once or whose
+// tokens were revoked is signed out.
+func (p *Panel) alive(ctx context.Context, person *Person) (bool, error) {
+	if person.Claims == nil {
+		return true, nil
+	}
+	return p.config.Alive(ctx, person.Claims)
+}
