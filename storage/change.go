@@ -20,7 +20,7 @@ const changeTries = 3
 // A change is begun again while nothing of it has happened. Once apply has run
 // it is not: apply tells the object that was given its new revision.
 func (s *Store) change(ctx context.Context, apply func(tx *gorm.DB) error) error {
-	apply = s.noted(ctx, apply)
+	apply = s.answered(ctx, s.noted(ctx, apply))
 	var options sql.TxOptions
 	if s.dialect == migrations.Postgres {
 		// Whatever the database's default: what apply reads is of after those

@@ -96,9 +96,9 @@ func (s *Store) RevokeSubjectTokens(ctx context.Context, integratorID, subject s
 	if subject == "" {
 		return registry.ErrNotFound
 	}
-	return translate(s.writer.WithContext(ctx).Transaction(s.noted(ctx, func(tx *gorm.DB) error {
+	return translate(s.writer.WithContext(ctx).Transaction(s.answered(ctx, s.noted(ctx, func(tx *gorm.DB) error {
 		return s.endSubject(tx, integratorID, subjectHash(subject), "1 = 1")
-	})))
+	}))))
 }
 
 // endSubject kills the tokens of a subject that were issued up to now, if a

@@ -117,6 +117,8 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"PrepareExchanges":    nil, // nothing to do on SQLite
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
 		"AuditEvents":         func(ctx context.Context) error { return second(s.AuditEvents(ctx, "x", registry.Page{Limit: 1})) },
+		"Answer":              func(ctx context.Context) error { return second(s.Answer(ctx, "x", "y")) },
+		"PurgeAnswers":        func(ctx context.Context) error { return second(s.PurgeAnswers(ctx, time.Now())) },
 		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
 		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
 		"Migrations":          nil, // PostgreSQL's have a connection of their own
