@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -49,17 +50,17 @@ func (a *API) Mount(router *mux.Router) {
 	a.mountKeyChecks(routes) // before the collection, of which "check" would be an id
 	mount(a, routes, a.keyURLs())
 	mount(a, routes, a.clients())
-	a.route(routes, "/integrators/{integrator}/clients/{client_id}/secret", methods{http.MethodPost: a.addSecret})
+	a.route(routes, "/integrators/{integrator}/clients/{client_id}/secret", methods{http.MethodPost: a.once(a.addSecret)})
 	mount(a, routes, a.lockHolders())
 	mount(a, routes, a.scopeRules())
 	mount(a, routes, a.resourceServers())
 	a.mountLinks(routes)
 	a.route(routes, "/signing-keys", methods{http.MethodGet: a.listSigningKeys})
-	a.route(routes, "/signing-keys/rotate", methods{http.MethodPost: a.rotateSigningKeys})
+	a.route(routes, "/signing-keys/rotate", methods{http.MethodPost: a.once(a.rotateSigningKeys)})
 	a.route(routes, "/audit-events", methods{http.MethodGet: a.listAuditEvents})
 	a.route(routes, "/integrators/{integrator}/exchanges", methods{http.MethodGet: a.listExchanges})
 	a.route(routes, "/integrators/{integrator}/exchanges/explain", methods{http.MethodPost: a.explainExchange})
-	a.route(routes, "/integrators/{integrator}/tokens/revoke", methods{http.MethodPost: a.revokeTokens})
+	a.route(routes, "/integrators/{integrator}/tokens/revoke", methods{http.MethodPost: a.once(a.revokeTokens)})
 }
 
 // methods are what a path can do.
@@ -176,14 +177,10 @@ func (a *API) revokeTokens(w http.ResponseWriter, r request) error {
 	if ctx, err = r.audited("revoke_tokens", "integrators", integratorID, integratorID, nil, func() (string, any) { return "", what }); err != nil {
 		return err
 	}
-	if what.Subject != "" {
-		err = a.config.Store.RevokeSubjectTokens(ctx, integratorID, what.Subject)
-	} else {
-		err = a.service.changed(ctx, a.config.Store.RevokeIntegratorTokens(ctx, integratorID))
-	}
-	if err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return a.answered(ctx, w, func(ctx context.Context) error {
+		if what.Subject != "" {
+			return a.config.Store.RevokeSubjectTokens(ctx, integratorID, what.Subject)
+		}
+		return a.service.changed(ctx, a.config.Store.RevokeIntegratorTokens(ctx, integratorID))
+	}, func(context.Context, registry.Inside) (reply, error) { return reply{Status: http.StatusNoContent}, nil })
 }

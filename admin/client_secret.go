@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+
+	"github.com/cambio-oauth/cambio/registry"
 )
 
 // maxOverlap bounds how long a secret that was replaced goes on working.
@@ -41,14 +44,10 @@ func (a *API) addSecret(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	secret, err := a.service.addSecret(ctx, client, overlap)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Location", strings.TrimSuffix(r.URL.Path, "/secret"))
-	w.Header().Set("ETag", etag(&client.Object))
-	view := clientView{objectView: viewOf(client.Object), ClientID: client.ClientID, ClientSecret: secret, clientInput: clientMembers(client)}
-	return a.answer(w, http.StatusCreated, view)
+	shown := &shownClient{Client: *client}
+	return a.answered(ctx, w, func(ctx context.Context) error { return a.service.addSecret(ctx, shown, overlap) }, func(context.Context, registry.Inside) (reply, error) {
+		return newReply(http.StatusCreated, strings.TrimSuffix(r.URL.Path, "/secret"), etag(&client.Object), viewClient(shown))
+	})
 }
 
 // readOverlap is strict: a misspelt overlap would end a secret that somebody

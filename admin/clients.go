@@ -31,35 +31,52 @@ type clientView struct {
 	clientInput
 }
 
-func (a *API) clients() collection[registry.Client, clientInput] {
+// shownClient is a client with its new secret, which is known while it is made
+// and never again.
+type shownClient struct {
+	registry.Client
+	secret string
+}
+
+func (a *API) clients() collection[shownClient, clientInput] {
 	store := a.config.Store
-	view := func(c *registry.Client) clientView {
-		return clientView{objectView: viewOf(c.Object), ClientID: c.ClientID, clientInput: clientMembers(c)}
-	}
-	return collection[registry.Client, clientInput]{
+	return collection[shownClient, clientInput]{
 		path: "/integrators/{integrator}/clients",
 		id:   "client_id",
-		fresh: func(integratorID string) *registry.Client {
-			return &registry.Client{
+		fresh: func(integratorID string) *shownClient {
+			return &shownClient{Client: registry.Client{
 				Owner: registry.OwnerIntegrator, IntegratorID: integratorID,
 				AuthMethod: registry.AuthBasic, AllowedOrigins: []string{}, Status: registry.Active,
+			}}
+		},
+		input: func(c *shownClient) clientInput { return clientMembers(&c.Client) },
+		apply: func(in clientInput, c *shownClient) error { return applyClient(in, &c.Client) },
+		view:  viewClient,
+		key:   func(c *shownClient) (string, *registry.Object) { return c.ClientID, &c.Object },
+		list: func(ctx context.Context, integratorID string, page registry.Page) (shown []shownClient, err error) {
+			list, err := store.Clients(ctx, integratorID, page)
+			for _, c := range list {
+				shown = append(shown, shownClient{Client: c})
 			}
+			return shown, err
 		},
-		input: clientMembers,
-		apply: applyClient,
-		view:  func(c *registry.Client) any { return view(c) },
-		key:   func(c *registry.Client) (string, *registry.Object) { return c.ClientID, &c.Object },
-		list:  store.Clients,
-		get:   store.Client,
-		create: func(ctx context.Context, caller Caller, c *registry.Client) (any, error) {
-			secret, err := a.service.createClient(ctx, caller, c)
-			created := view(c)
-			created.ClientSecret = secret
-			return created, err
+		get: func(ctx context.Context, integratorID, clientID string) (*shownClient, error) {
+			c, err := store.Client(ctx, integratorID, clientID)
+			if err != nil {
+				return nil, err
+			}
+			return &shownClient{Client: *c}, nil
 		},
-		update: a.service.updateClient,
+		create: a.service.createClient,
+		update: func(ctx context.Context, caller Caller, was, c *shownClient) error {
+			return a.service.updateClient(ctx, caller, &was.Client, &c.Client)
+		},
 		remove: store.DeleteClient,
 	}
+}
+
+func viewClient(c *shownClient) any {
+	return clientView{objectView: viewOf(c.Object), ClientID: c.ClientID, ClientSecret: c.secret, clientInput: clientMembers(&c.Client)}
 }
 
 func clientMembers(c *registry.Client) clientInput {

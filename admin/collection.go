@@ -31,7 +31,7 @@ type collection[V, I any] struct {
 
 	list   func(ctx context.Context, integratorID string, page registry.Page) ([]V, error)
 	get    func(ctx context.Context, integratorID, id string) (*V, error)
-	create func(ctx context.Context, caller Caller, v *V) (answer any, err error)
+	create func(ctx context.Context, caller Caller, v *V) error
 	update func(ctx context.Context, caller Caller, was, v *V) error
 	remove func(ctx context.Context, integratorID, id string) error
 }
@@ -41,7 +41,7 @@ func mount[V, I any](a *API, routes *mux.Router, c collection[V, I]) {
 	bind := func(serve func(*API, http.ResponseWriter, request) error) func(http.ResponseWriter, request) error {
 		return func(w http.ResponseWriter, r request) error { return serve(a, w, r) }
 	}
-	a.route(routes, c.path, methods{http.MethodGet: bind(c.serveList), http.MethodPost: bind(c.serveCreate)})
+	a.route(routes, c.path, methods{http.MethodGet: bind(c.serveList), http.MethodPost: a.once(bind(c.serveCreate))})
 	a.route(routes, c.path+"/{"+c.id+"}", methods{
 		http.MethodGet: bind(c.serveGet), http.MethodPatch: bind(c.serveUpdate), http.MethodDelete: bind(c.serveDelete),
 	})
@@ -130,14 +130,10 @@ func (c *collection[V, I]) serveCreate(a *API, w http.ResponseWriter, r request)
 	if err != nil {
 		return err
 	}
-	answer, err := c.create(ctx, r.caller, v)
-	if err != nil {
-		return err
-	}
-	id, object := c.key(v)
-	w.Header().Set("Location", r.URL.Path+"/"+id)
-	w.Header().Set("ETag", etag(object))
-	return a.answer(w, http.StatusCreated, answer)
+	return a.answered(ctx, w, func(ctx context.Context) error { return c.create(ctx, r.caller, v) }, func(context.Context, registry.Inside) (reply, error) {
+		id, object := c.key(v)
+		return newReply(http.StatusCreated, r.URL.Path+"/"+id, etag(object), c.view(v))
+	})
 }
 
 func (c *collection[V, I]) serveGet(a *API, w http.ResponseWriter, r request) error {

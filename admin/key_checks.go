@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -61,7 +62,7 @@ func (a *API) mountKeyChecks(routes *mux.Router) {
 	const path = "/integrators/{integrator}/key-urls"
 	a.route(routes, path+"/check", methods{http.MethodPost: a.checkKeyURL})
 	a.route(routes, path+"/from-token", methods{http.MethodPost: a.proposeKeyURL})
-	a.route(routes, path+"/{key_url}/refresh", methods{http.MethodPost: a.refreshKeys})
+	a.route(routes, path+"/{key_url}/refresh", methods{http.MethodPost: a.once(a.refreshKeys)})
 	a.route(routes, path+"/{key_url}/audit", methods{http.MethodGet: a.summarizeAudit})
 }
 
@@ -159,15 +160,22 @@ func (a *API) refreshKeys(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.config.Keys.Refresh(audited, k.Source()); err != nil {
-		return err
-	}
-	a.config.Changed(ctx)
-	if k, err = a.healthyKeyURL(ctx, integratorID, k.ID); err != nil {
-		return err
-	}
-	w.Header().Set("ETag", etag(&k.Object))
-	return a.answer(w, http.StatusOK, a.viewKeyURL(k))
+	return a.answered(audited, w, func(ctx context.Context) error {
+		_, err := a.config.Keys.Refresh(ctx, k.Source())
+		return a.service.changed(ctx, err)
+	}, func(ctx context.Context, inside registry.Inside) (reply, error) {
+		if inside == nil {
+			inside = a.config.Store
+		}
+		documents, err := inside.KeyDocuments(ctx, integratorID) // a refresh changes nothing else
+		if err != nil {
+			return reply{}, err
+		}
+		if document, ok := documents[k.Source()]; ok {
+			k.document = &document
+		}
+		return newReply(http.StatusOK, "", etag(&k.Object), a.viewKeyURL(k))
+	})
 }
 
 func (a *API) limitChecks(r request, integratorID string) error {

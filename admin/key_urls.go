@@ -97,15 +97,14 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 			return a.withHealth(ctx, integratorID, list)
 		},
 		get: a.healthyKeyURL,
-		create: func(ctx context.Context, caller Caller, k *healthyKeyURL) (any, error) {
+		create: func(ctx context.Context, caller Caller, k *healthyKeyURL) error {
 			if err := a.service.mayPointTo(caller, "", k.URL, "/url"); err != nil {
-				return nil, err
+				return err
 			}
 			if err := a.service.mustBeBound(&k.KeyURL); err != nil {
-				return nil, err
+				return err
 			}
-			err := a.service.changed(ctx, store.CreateKeyURL(ctx, &k.KeyURL, a.service.terms(caller)))
-			return a.viewKeyURL(k), err
+			return a.service.changed(ctx, store.CreateKeyURL(ctx, &k.KeyURL, a.service.terms(caller)))
 		},
 		update: func(ctx context.Context, caller Caller, was, k *healthyKeyURL) error {
 			if err := a.service.mayPointTo(caller, was.URL, k.URL, "/url"); err != nil {

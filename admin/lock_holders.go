@@ -52,9 +52,8 @@ func (a *API) lockHolders() collection[registry.LockHolder, lockHolderInput] {
 		get: func(ctx context.Context, _, id string) (*registry.LockHolder, error) {
 			return store.LockHolder(ctx, id)
 		},
-		create: func(ctx context.Context, _ Caller, h *registry.LockHolder) (any, error) {
-			err := a.service.changed(ctx, store.CreateLockHolder(ctx, h))
-			return viewLockHolder(h), err
+		create: func(ctx context.Context, _ Caller, h *registry.LockHolder) error {
+			return a.service.changed(ctx, store.CreateLockHolder(ctx, h))
 		},
 		update: func(ctx context.Context, _ Caller, _, h *registry.LockHolder) error {
 			return a.service.changed(ctx, store.UpdateLockHolder(ctx, h))

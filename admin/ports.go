@@ -37,6 +37,8 @@ type Config struct {
 	SigningKeys SigningKeys
 	// Pepper is the key of client secret hashes.
 	Pepper registry.Pepper
+	// Answers seals the answers that are kept to be given again.
+	Answers Sealer
 	// CursorKey authenticates cursors.
 	CursorKey []byte
 	// Changed is called after each committed change, so that this replica
@@ -44,6 +46,12 @@ type Config struct {
 	Changed func(ctx context.Context)
 	Now     func() time.Time
 	Log     *slog.Logger
+}
+
+// Sealer seals what nobody may read in the database, each for a row of its own.
+type Sealer interface {
+	Seal(row string, secret []byte) ([]byte, error)
+	Open(row string, sealed []byte) ([]byte, error)
 }
 
 // SigningKeys are what signs this server's tokens.
@@ -85,8 +93,10 @@ type Store interface {
 	lockHolders
 	scopeRules
 	resourceServers
+	registry.Inside
 	Exchanges(ctx context.Context, integratorID string, filter registry.ExchangeFilter, page registry.Page) ([]registry.Exchange, error)
 	AuditEvents(ctx context.Context, integratorID string, page registry.Page) ([]registry.AuditEvent, error)
+	Answer(ctx context.Context, caller, key string) (*registry.Answer, error)
 	AuditSummary(ctx context.Context, integratorID, changeID string) (*registry.AuditSummary, error)
 }
 
@@ -106,7 +116,6 @@ type keyURLs interface {
 	KeyURLs(ctx context.Context, integratorID string, page registry.Page) ([]registry.KeyURL, error)
 	UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error
 	DeleteKeyURL(ctx context.Context, integratorID, id string, terms registry.KeyURLTerms) error
-	KeyDocuments(ctx context.Context, integratorID string) (map[registry.KeySource]registry.KeyDocument, error)
 }
 
 type clients interface {

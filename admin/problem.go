@@ -87,6 +87,8 @@ func problemOf(err error) problem {
 		{errOverlap, http.StatusBadRequest, "invalid_overlap"},
 		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
 		{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type"},
+		{errIdempotencyKey, http.StatusBadRequest, "invalid_idempotency_key"},
+		{errKeyReused, http.StatusUnprocessableEntity, "idempotency_key_reused"},
 		{errPrecondition, http.StatusPreconditionFailed, "stale"},
 		{registry.ErrStale, http.StatusConflict, "concurrent_update"},
 	}

@@ -33,7 +33,6 @@ func (a *API) integrators() collection[registry.Integrator, integratorInput] {
 	input := func(i *registry.Integrator) integratorInput {
 		return integratorInput{Name: i.Name, Status: i.Status}
 	}
-	view := func(i *registry.Integrator) any { return integratorView{viewOf(i.Object), input(i)} }
 	return collection[registry.Integrator, integratorInput]{
 		path:           "/integrators",
 		id:             "integrator",
@@ -44,7 +43,7 @@ func (a *API) integrators() collection[registry.Integrator, integratorInput] {
 			i.Name, i.Status = in.Name, in.Status
 			return i.Validate()
 		},
-		view: view,
+		view: func(i *registry.Integrator) any { return integratorView{viewOf(i.Object), input(i)} },
 		key:  func(i *registry.Integrator) (string, *registry.Object) { return i.ID, &i.Object },
 		list: func(ctx context.Context, _ string, page registry.Page) ([]registry.Integrator, error) {
 			return store.Integrators(ctx, page)
@@ -52,9 +51,8 @@ func (a *API) integrators() collection[registry.Integrator, integratorInput] {
 		get: func(ctx context.Context, _, id string) (*registry.Integrator, error) {
 			return store.Integrator(ctx, id)
 		},
-		create: func(ctx context.Context, _ Caller, i *registry.Integrator) (any, error) {
-			err := a.service.changed(ctx, store.CreateIntegrator(ctx, i))
-			return view(i), err
+		create: func(ctx context.Context, _ Caller, i *registry.Integrator) error {
+			return a.service.changed(ctx, store.CreateIntegrator(ctx, i))
 		},
 		update: func(ctx context.Context, _ Caller, _, i *registry.Integrator) error {
 			return a.service.changed(ctx, store.UpdateIntegrator(ctx, i))
@@ -75,39 +73,50 @@ type resourceServerView struct {
 	ClientSecret string `json:"client_secret,omitempty"` // in the creating answer only
 }
 
-func (a *API) resourceServers() collection[registry.ResourceServer, resourceServerInput] {
+// shownServer is a resource server with the secret of its client, which is
+// known while it is made and never again.
+type shownServer struct {
+	registry.ResourceServer
+	secret string
+}
+
+func (a *API) resourceServers() collection[shownServer, resourceServerInput] {
 	store := a.config.Store
-	input := func(r *registry.ResourceServer) resourceServerInput {
+	input := func(r *shownServer) resourceServerInput {
 		return resourceServerInput{Name: r.Name, Audience: r.Audience}
 	}
-	view := func(r *registry.ResourceServer) resourceServerView {
-		return resourceServerView{viewOf(r.Object), input(r), r.ClientID, ""}
-	}
-	return collection[registry.ResourceServer, resourceServerInput]{
+	return collection[shownServer, resourceServerInput]{
 		path:  "/resource-servers",
 		id:    "resource_server",
-		fresh: func(string) *registry.ResourceServer { return &registry.ResourceServer{} },
+		fresh: func(string) *shownServer { return &shownServer{} },
 		input: input,
-		apply: func(in resourceServerInput, r *registry.ResourceServer) error {
+		apply: func(in resourceServerInput, r *shownServer) error {
 			r.Name, r.Audience = in.Name, in.Audience
 			return r.Validate()
 		},
-		view: func(r *registry.ResourceServer) any { return view(r) },
-		key:  func(r *registry.ResourceServer) (string, *registry.Object) { return r.ID, &r.Object },
-		list: func(ctx context.Context, _ string, page registry.Page) ([]registry.ResourceServer, error) {
-			return store.ResourceServers(ctx, page)
+		view: func(r *shownServer) any {
+			return resourceServerView{viewOf(r.Object), input(r), r.ClientID, r.secret}
 		},
-		get: func(ctx context.Context, _, id string) (*registry.ResourceServer, error) {
-			return store.ResourceServer(ctx, id)
+		key: func(r *shownServer) (string, *registry.Object) { return r.ID, &r.Object },
+		list: func(ctx context.Context, _ string, page registry.Page) (shown []shownServer, err error) {
+			list, err := store.ResourceServers(ctx, page)
+			for _, r := range list {
+				shown = append(shown, shownServer{ResourceServer: r})
+			}
+			return shown, err
 		},
-		create: func(ctx context.Context, _ Caller, r *registry.ResourceServer) (any, error) {
-			secret, err := a.service.createResourceServer(ctx, r)
-			created := view(r)
-			created.ClientSecret = secret
-			return created, err
+		get: func(ctx context.Context, _, id string) (*shownServer, error) {
+			r, err := store.ResourceServer(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			return &shownServer{ResourceServer: *r}, nil
 		},
-		update: func(ctx context.Context, _ Caller, _, r *registry.ResourceServer) error {
-			return a.service.changed(ctx, store.UpdateResourceServer(ctx, r))
+		create: func(ctx context.Context, _ Caller, r *shownServer) error {
+			return a.service.createResourceServer(ctx, r)
+		},
+		update: func(ctx context.Context, _ Caller, _, r *shownServer) error {
+			return a.service.changed(ctx, store.UpdateResourceServer(ctx, &r.ResourceServer))
 		},
 		remove: func(ctx context.Context, _, id string) error { return store.DeleteResourceServer(ctx, id) },
 	}

@@ -24,7 +24,6 @@ func (a *API) scopeRules() collection[registry.ScopeRule, scopeRuleInput] {
 	input := func(r *registry.ScopeRule) scopeRuleInput {
 		return scopeRuleInput{Permission: r.Permission, Scope: r.Scope}
 	}
-	view := func(r *registry.ScopeRule) any { return scopeRuleView{viewOf(r.Object), input(r)} }
 	return collection[registry.ScopeRule, scopeRuleInput]{
 		path:           "/integrators/{integrator}/scope-rules",
 		id:             "scope_rule",
@@ -37,13 +36,12 @@ func (a *API) scopeRules() collection[registry.ScopeRule, scopeRuleInput] {
 			r.Permission, r.Scope = in.Permission, in.Scope
 			return checkScopeRule(permissions.Rule{Permission: in.Permission, Scope: in.Scope})
 		},
-		view: view,
+		view: func(r *registry.ScopeRule) any { return scopeRuleView{viewOf(r.Object), input(r)} },
 		key:  func(r *registry.ScopeRule) (string, *registry.Object) { return r.ID, &r.Object },
 		list: store.ScopeRules,
 		get:  store.ScopeRule,
-		create: func(ctx context.Context, _ Caller, r *registry.ScopeRule) (any, error) {
-			err := a.service.changed(ctx, store.CreateScopeRule(ctx, r))
-			return view(r), err
+		create: func(ctx context.Context, _ Caller, r *registry.ScopeRule) error {
+			return a.service.changed(ctx, store.CreateScopeRule(ctx, r))
 		},
 		update: func(ctx context.Context, _ Caller, _, r *registry.ScopeRule) error {
 			return a.service.changed(ctx, store.UpdateScopeRule(ctx, r))

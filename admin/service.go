@@ -112,18 +112,18 @@ func (s *service) mayPointTo(caller Caller, was, url, pointer string) error {
 	return faults.Err()
 }
 
-// createClient gives the secret, which exists nowhere else from then on.
-func (s *service) createClient(ctx context.Context, caller Caller, c *registry.Client) (secret string, err error) {
-	if err := s.checkClient(caller, &registry.Client{}, c); err != nil {
-		return "", err
+// createClient sets the secret, which exists nowhere else from then on.
+func (s *service) createClient(ctx context.Context, caller Caller, c *shownClient) (err error) {
+	if err := s.checkClient(caller, &registry.Client{}, &c.Client); err != nil {
+		return err
 	}
 	if !c.Public() && c.AuthMethod != registry.AuthKey {
-		if secret, err = registry.NewClientSecret(); err != nil {
-			return "", err
+		if c.secret, err = registry.NewClientSecret(); err != nil {
+			return err
 		}
-		c.Secrets = []registry.ClientSecret{{Hash: s.config.Pepper.Hash(secret)}}
+		c.Secrets = []registry.ClientSecret{{Hash: s.config.Pepper.Hash(c.secret)}}
 	}
-	return secret, s.changed(ctx, s.config.Store.CreateClient(ctx, c, clientTerms(caller)))
+	return s.changed(ctx, s.config.Store.CreateClient(ctx, &c.Client, clientTerms(caller)))
 }
 
 func (s *service) updateClient(ctx context.Context, caller Caller, was, c *registry.Client) error {
@@ -187,31 +187,31 @@ func (s *service) checkClientKeys(c *registry.Client, faults *registry.Invalid) 
 }
 
 // addSecret gives a client a second secret; the others end after the overlap.
-func (s *service) addSecret(ctx context.Context, c *registry.Client, overlap time.Duration) (secret string, err error) {
+func (s *service) addSecret(ctx context.Context, c *shownClient, overlap time.Duration) (err error) {
 	if c.Public() || c.AuthMethod == registry.AuthKey {
-		return "", registry.Conflict("a client with the method " + c.AuthMethod + " has no secret")
+		return registry.Conflict("a client with the method " + c.AuthMethod + " has no secret")
 	}
-	if secret, err = registry.NewClientSecret(); err != nil {
-		return "", err
+	if c.secret, err = registry.NewClientSecret(); err != nil {
+		return err
 	}
-	hash := registry.ClientSecret{Hash: s.config.Pepper.Hash(secret)}
-	return secret, s.changed(ctx, s.config.Store.AddClientSecret(ctx, c.IntegratorID, c.ClientID, hash, overlap))
+	hash := registry.ClientSecret{Hash: s.config.Pepper.Hash(c.secret)}
+	return s.changed(ctx, s.config.Store.AddClientSecret(ctx, c.IntegratorID, c.ClientID, hash, overlap))
 }
 
 // createResourceServer makes a resource server and the client it introspects
-// with, and gives that client's secret.
-func (s *service) createResourceServer(ctx context.Context, r *registry.ResourceServer) (secret string, err error) {
+// with, and sets that client's secret.
+func (s *service) createResourceServer(ctx context.Context, r *shownServer) (err error) {
 	if err := r.Validate(); err != nil {
-		return "", err
+		return err
 	}
-	if secret, err = registry.NewClientSecret(); err != nil {
-		return "", err
+	if r.secret, err = registry.NewClientSecret(); err != nil {
+		return err
 	}
 	client := &registry.Client{
 		Owner: registry.OwnerResourceServer, Name: r.Name, AuthMethod: registry.AuthBasic, Status: registry.Active,
-		Secrets: []registry.ClientSecret{{Hash: s.config.Pepper.Hash(secret)}},
+		Secrets: []registry.ClientSecret{{Hash: s.config.Pepper.Hash(r.secret)}},
 	}
-	return secret, s.changed(ctx, s.config.Store.CreateResourceServer(ctx, r, client))
+	return s.changed(ctx, s.config.Store.CreateResourceServer(ctx, &r.ResourceServer, client))
 }
 
 func checkLockHolder(h *registry.LockHolder) error {

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/cambio-oauth/cambio/registry"
@@ -16,11 +18,13 @@ type signingKeyView struct {
 	RetiredAt time.Time `json:"retired_at,omitzero"`
 }
 
-func (a *API) signingKeys() (view struct {
+type signingKeysView struct {
 	Items []signingKeyView `json:"items"`
-}) {
-	view.Items = []signingKeyView{}
-	for _, k := range a.config.SigningKeys.Keys() {
+}
+
+func viewSigningKeys(keys []registry.SigningKey) signingKeysView {
+	view := signingKeysView{Items: []signingKeyView{}}
+	for _, k := range keys {
 		view.Items = append(view.Items, signingKeyView{KeyID: k.ID, Algorithm: k.Algorithm, State: k.State, CreatedAt: k.CreatedAt, RetiredAt: k.RetiredAt})
 	}
 	return view
@@ -31,7 +35,7 @@ func (a *API) listSigningKeys(w http.ResponseWriter, r request) error {
 	if !r.caller.Operator() {
 		return registry.ErrNotFound
 	}
-	return a.answer(w, http.StatusOK, a.signingKeys())
+	return a.answer(w, http.StatusOK, viewSigningKeys(a.config.SigningKeys.Keys()))
 }
 
 // rotateSigningKeys makes the next key sign.
@@ -42,12 +46,22 @@ func (a *API) rotateSigningKeys(w http.ResponseWriter, r request) error {
 	if err := mustHaveNoBody(r); err != nil {
 		return err
 	}
-	ctx, err := r.audited("rotate", "signing-keys", "", "", a.signingKeys(), nil)
+	before := a.config.SigningKeys.Keys()
+	ctx, err := r.audited("rotate", "signing-keys", "", "", viewSigningKeys(before), nil)
 	if err != nil {
 		return err
 	}
-	if err := a.config.SigningKeys.RotateWhenPublished(ctx); err != nil {
-		return err
-	}
-	return a.answer(w, http.StatusOK, a.signingKeys())
+	return a.answered(ctx, w, a.config.SigningKeys.RotateWhenPublished, func(ctx context.Context, inside registry.Inside) (reply, error) {
+		if inside == nil {
+			return newReply(http.StatusOK, "", "", viewSigningKeys(a.config.SigningKeys.Keys()))
+		}
+		keys, err := inside.SigningKeys(ctx)
+		keys = slices.DeleteFunc(keys, func(k registry.SigningKey) bool { // retired so long ago that they verify nothing
+			return !k.RetiredAt.IsZero() && !slices.ContainsFunc(before, func(known registry.SigningKey) bool { return known.ID == k.ID })
+		})
+		if err != nil {
+			return reply{}, err
+		}
+		return newReply(http.StatusOK, "", "", viewSigningKeys(keys))
+	})
 }

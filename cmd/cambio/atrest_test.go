@@ -115,7 +115,7 @@ func fullSession(t *testing.T, s *server) *session {
 	x := &session{s: s, acme: acme, clients: []string{testOperator, acme.clientID}, secrets: []string{testOperatorSecret, acme.secret}, tokens: []string{s.token}}
 	api := s.admin("POST", "/resource-servers", object{"name": "locks", "audience": apiAudience}).mustBe(t, http.StatusCreated)
 	x.clients, x.secrets = append(x.clients, api.text("client_id")), append(x.secrets, api.text("client_secret"))
-	second := s.admin("POST", "/integrators/"+acme.id+"/clients/"+acme.clientID+"/secret?overlap=600", nil).mustBe(t, http.StatusCreated)
+	second := s.keyed("second", "/integrators/"+acme.id+"/clients/"+acme.clientID+"/secret?overlap=600", "").mustBe(t, http.StatusCreated)
 	x.secrets = append(x.secrets, second.text("client_secret"))
 	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"single_use": true}).mustBe(t, http.StatusOK)
 	keyed := acme.newKeyed("ES256", object{})
@@ -179,7 +179,7 @@ func TestADumpOpensNoDoor(t *testing.T) {
 			}
 		}
 		contents := dump(t, sideDoor(t, databaseURL), databaseURL)
-		for _, table := range []string{"clients", "client_secrets", "signing_keys", "key_documents", "exchanges", "revoked_tokens", "consumed_tokens"} {
+		for _, table := range []string{"clients", "client_secrets", "signing_keys", "key_documents", "exchanges", "revoked_tokens", "consumed_tokens", "answers"} {
 			if len(contents[table]) == 0 {
 				t.Errorf("%s is empty: nothing is tried of it", table)
 			}

@@ -323,6 +323,20 @@ func (c *config) derivePrevious(purpose string) ([][]byte, error) {
 	return [][]byte{key}, err
 }
 
+// sealer seals under a key for one purpose, and opens what was sealed under the
+// secret key of before, too.
+func (c *config) sealer(purpose string) (*signing.Sealer, error) {
+	key, err := c.derive(purpose)
+	if err != nil {
+		return nil, err
+	}
+	previous, err := c.derivePrevious(purpose)
+	if err != nil {
+		return nil, err
+	}
+	return signing.NewSealer(key, previous...)
+}
+
 func deriveKey(secret []byte, purpose string) ([]byte, error) {
 	return hkdf.Key(sha256.New, secret, nil, "cambio "+purpose, secretKeyBytes)
 }

@@ -29,7 +29,7 @@ func TestEveryStatementFailing(t *testing.T) {
 	holder := acme.manage("919424508", "east")
 	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"single_use": true}).mustBe(t, http.StatusOK)
 	of := "/integrators/" + acme.id
-	jti := 0
+	jti, servers := 0, 0
 	fresh := func() string { jti++; return acme.idp.token(object{"jti": fmt.Sprint(jti)}) }
 	live := acme.exchange(fresh()).mustBe(t, http.StatusOK).text("access_token")
 	var issued []string // to be revoked
@@ -61,6 +61,15 @@ func TestEveryStatementFailing(t *testing.T) {
 		{"the record", func() answer { return s.admin("GET", of+"/exchanges?limit=1", nil) }, 200},
 		{"a change", func() answer { return s.admin("PATCH", of, object{"name": "Acme"}) }, 200},
 		{"a new object", func() answer { return s.admin("POST", of+"/clients", object{"client_name": "new"}) }, 201},
+		{"a new object, once", func() answer {
+			// Again and again with one key until it is answered: if it had
+			// happened and was not kept, the next would be a conflict.
+			a := s.keyed(fmt.Sprint(servers), "/resource-servers", fmt.Sprintf(`{"name":"x","audience":"https://%d.example"}`, servers))
+			if a.status == http.StatusCreated {
+				servers++
+			}
+			return a
+		}, 201},
 		{"a link", func() answer { return s.admin("PUT", of+"/lock-holders/"+holder, nil) }, 204},
 		{"explain", func() answer { return acme.explain(object{"subject_token": fresh()}) }, 200},
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cambio-oauth/cambio/handlers"
 	"github.com/cambio-oauth/cambio/keys/signing"
+	"github.com/cambio-oauth/cambio/registry"
 )
 
 // clean deletes what nobody can need any more, a little at a time. Clocks may
@@ -26,6 +27,7 @@ func (p *program) clean(ctx context.Context) error {
 	failures := []error{
 		purge(p.store.PurgeRevoked, expired), purge(p.store.PurgeConsumed, expired), purge(p.store.PurgeSubjectEpochs, expired),
 		purge(p.store.PurgeSessions, now),
+		purge(p.store.PurgeAnswers, now.Add(-registry.AnswersKept)),
 		p.store.DeleteSigningKeys(ctx, now.Add(-2*signing.Retain)), p.store.PrepareExchanges(ctx, now),
 	}
 	if p.config.exchangeRetention > 0 {

@@ -155,15 +155,7 @@ func (p *program) openKeys(ctx context.Context) error {
 
 // openRing is also what `cambio keys` uses.
 func openRing(ctx context.Context, c *config, store *storage.Store) (*signing.Ring, error) {
-	key, err := c.derive("signing keys")
-	if err != nil {
-		return nil, err
-	}
-	previous, err := c.derivePrevious("signing keys")
-	if err != nil {
-		return nil, err
-	}
-	sealer, err := signing.NewSealer(key, previous...)
+	sealer, err := c.sealer("signing keys")
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +250,11 @@ func (p *program) router() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	api := p.administration(verifier, known, cursorKey)
+	answers, err := c.sealer("kept answers")
+	if err != nil {
+		return nil, err
+	}
+	api := p.administration(verifier, known, cursorKey, answers)
 	api.Mount(router)
 	pages, err := p.panel(api, verifier, router)
 	if err != nil {
@@ -270,7 +266,7 @@ func (p *program) router() (http.Handler, error) {
 }
 
 // administration makes the admin API.
-func (p *program) administration(verifier *accesstoken.Verifier, known *presets.Catalogue, cursorKey []byte) *admin.API {
+func (p *program) administration(verifier *accesstoken.Verifier, known *presets.Catalogue, cursorKey []byte, answers *signing.Sealer) *admin.API {
 	c := p.config
 	return admin.New(admin.Config{
 		Store:            p.store,
@@ -291,6 +287,7 @@ func (p *program) administration(verifier *accesstoken.Verifier, known *presets.
 			return compiled.Claims(), nil
 		},
 		Pepper:    p.directory.pepper,
+		Answers:   answers,
 		CursorKey: cursorKey,
 		Changed:   p.changed,
 		Now:       c.now,
