@@ -59,7 +59,7 @@ func (s *Store) answered(ctx context.Context, apply func(tx *gorm.DB) error) fun
 
 // inside is the store as a transaction sees it.
 func (s *Store) inside(tx *gorm.DB) *Store {
-	return &Store{dialect: s.dialect, writer: tx, reader: tx, now: s.now}
+	return &Store{dialect: s.dialect, writer: tx, reader: tx, now: s.now, within: true}
 }
 
 // Answer reads what was answered to a caller's request with a key. ErrNotFound:

@@ -21,6 +21,20 @@ const changeTries = 3
 // it is not: apply tells the object that was given its new revision.
 func (s *Store) change(ctx context.Context, apply func(tx *gorm.DB) error) error {
 	apply = s.answered(ctx, s.noted(ctx, apply))
+	if s.within { // the counter has moved
+		return translate(apply(s.writer.WithContext(ctx)))
+	}
+	return s.serially(ctx, apply)
+}
+
+// Alone makes reads and changes as one change: nobody else changes anything
+// between them, and an error takes all of them back. inside is good until do
+// returns, and reads what it wrote.
+func (s *Store) Alone(ctx context.Context, do func(inside *Store) error) error {
+	return s.serially(ctx, func(tx *gorm.DB) error { return do(s.inside(tx)) })
+}
+
+func (s *Store) serially(ctx context.Context, apply func(tx *gorm.DB) error) error {
 	var options sql.TxOptions
 	if s.dialect == migrations.Postgres {
 		// Whatever the database's default: what apply reads is of after those

@@ -164,6 +164,11 @@ func (s *Store) Clients(ctx context.Context, integratorID string, page registry.
 	return find(s.reader.WithContext(ctx), page, clientRow.client, "integrator_id = ?", integratorID)
 }
 
+// ClientsNamed finds clients of an integrator by name, which need not be unique.
+func (s *Store) ClientsNamed(ctx context.Context, integratorID, name string) ([]registry.Client, error) {
+	return findAll(s.reader.WithContext(ctx), clientRow.client, "integrator_id = ? AND name = ?", integratorID, name)
+}
+
 // UpdateClient stores a changed client. Disabling it, or another scope, raises
 // its generation: a token with a scope that was taken away must not live on.
 func (s *Store) UpdateClient(ctx context.Context, c *registry.Client, terms registry.ClientTerms) error {

@@ -49,6 +49,11 @@ func (s *Store) Integrators(ctx context.Context, page registry.Page) ([]registry
 	return find(s.reader.WithContext(ctx), page, integratorRow.integrator, "1 = 1")
 }
 
+// IntegratorsNamed finds integrators by name, which need not be unique.
+func (s *Store) IntegratorsNamed(ctx context.Context, name string) ([]registry.Integrator, error) {
+	return findAll(s.reader.WithContext(ctx), integratorRow.integrator, "name = ?", name)
+}
+
 // UpdateIntegrator stores name and status. Disabling raises the generation, so
 // that tokens from before stay dead when the integrator is enabled again.
 func (s *Store) UpdateIntegrator(ctx context.Context, i *registry.Integrator) error {

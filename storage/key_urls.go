@@ -248,6 +248,11 @@ func (s *Store) KeyURLs(ctx context.Context, integratorID string, page registry.
 	return find(s.reader.WithContext(ctx), page, keyURLRow.keyURL, "integrator_id = ?", integratorID)
 }
 
+// KeyURLsAt finds the key URL of an integrator by issuer and URL.
+func (s *Store) KeyURLsAt(ctx context.Context, integratorID, issuer, url string) ([]registry.KeyURL, error) {
+	return findAll(s.reader.WithContext(ctx), keyURLRow.keyURL, "integrator_id = ? AND issuer = ? AND url = ?", integratorID, issuer, url)
+}
+
 // UpdateKeyURL stores a changed key URL; ErrConflict as of CreateKeyURL.
 func (s *Store) UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error {
 	was := *k

@@ -67,6 +67,12 @@ func (s *Store) LockHolders(ctx context.Context, page registry.Page) ([]registry
 	return find(s.reader.WithContext(ctx), page, lockHolderRow.lockHolder, "1 = 1")
 }
 
+// LockHoldersOf finds the lock holder that country, organisation and suffix name.
+func (s *Store) LockHoldersOf(ctx context.Context, countryISO, organizationID, suffix string) ([]registry.LockHolder, error) {
+	return findAll(s.reader.WithContext(ctx), lockHolderRow.lockHolder,
+		"country_iso = ? AND organization_id = ? AND organization_id_suffix = ?", countryISO, organizationID, suffix)
+}
+
 // UpdateLockHolder stores a changed lock holder. Clients lose its old scope.
 func (s *Store) UpdateLockHolder(ctx context.Context, h *registry.LockHolder) error {
 	return s.change(ctx, func(tx *gorm.DB) error {

@@ -37,6 +37,7 @@ type Store struct {
 	listen  func(context.Context) (*pgx.Conn, error) // nil on SQLite
 	now     func() time.Time
 	breaker breaker
+	within  bool // as a transaction sees it, which is a change already
 }
 
 // Open opens sqlite://PATH or postgres://…. It does not touch the schema.

@@ -53,6 +53,11 @@ func (s *Store) ResourceServers(ctx context.Context, page registry.Page) ([]regi
 	return find(s.reader.WithContext(ctx), page, resourceServerRow.resourceServer, "1 = 1")
 }
 
+// ResourceServersFor finds the resource server of an audience.
+func (s *Store) ResourceServersFor(ctx context.Context, audience string) ([]registry.ResourceServer, error) {
+	return findAll(s.reader.WithContext(ctx), resourceServerRow.resourceServer, "audience = ?", audience)
+}
+
 // UpdateResourceServer stores a changed resource server.
 func (s *Store) UpdateResourceServer(ctx context.Context, r *registry.ResourceServer) error {
 	return s.change(ctx, func(tx *gorm.DB) error {

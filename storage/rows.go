@@ -141,6 +141,15 @@ func find[R, T any](db *gorm.DB, page registry.Page, convert func(R) T, conditio
 	return convertAll(rows, convert), nil
 }
 
+// findAll reads the few rows that a condition names.
+func findAll[R, T any](db *gorm.DB, convert func(R) T, condition string, args ...any) ([]T, error) {
+	var rows []R
+	if err := db.Where(condition, args...).Order("id").Find(&rows).Error; err != nil {
+		return nil, translate(err)
+	}
+	return convertAll(rows, convert), nil
+}
+
 func convertAll[R, T any](rows []R, convert func(R) T) []T {
 	values := make([]T, len(rows))
 	for i, row := range rows {

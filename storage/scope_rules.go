@@ -64,6 +64,11 @@ func (s *Store) ScopeRules(ctx context.Context, integratorID string, page regist
 	return find(s.reader.WithContext(ctx), page, scopeRuleRow.rule, "integrator_id = ?", integratorID)
 }
 
+// ScopeRulesFor finds the rule of an integrator for a permission.
+func (s *Store) ScopeRulesFor(ctx context.Context, integratorID, permission string) ([]registry.ScopeRule, error) {
+	return findAll(s.reader.WithContext(ctx), scopeRuleRow.rule, "integrator_id = ? AND permission = ?", integratorID, permission)
+}
+
 // UpdateScopeRule stores a changed rule, which keeps its place. Clients lose
 // scopes that no rule gives any more.
 func (s *Store) UpdateScopeRule(ctx context.Context, r *registry.ScopeRule) error {

@@ -117,6 +117,13 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"PrepareExchanges":    nil, // nothing to do on SQLite
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
 		"AuditEvents":         func(ctx context.Context) error { return second(s.AuditEvents(ctx, "x", registry.Page{Limit: 1})) },
+		"Alone":               func(ctx context.Context) error { return s.Alone(ctx, func(*storage.Store) error { return nil }) },
+		"IntegratorsNamed":    func(ctx context.Context) error { return second(s.IntegratorsNamed(ctx, "x")) },
+		"KeyURLsAt":           func(ctx context.Context) error { return second(s.KeyURLsAt(ctx, "x", "y", "z")) },
+		"ClientsNamed":        func(ctx context.Context) error { return second(s.ClientsNamed(ctx, "x", "y")) },
+		"LockHoldersOf":       func(ctx context.Context) error { return second(s.LockHoldersOf(ctx, "x", "y", "z")) },
+		"ScopeRulesFor":       func(ctx context.Context) error { return second(s.ScopeRulesFor(ctx, "x", "y")) },
+		"ResourceServersFor":  func(ctx context.Context) error { return second(s.ResourceServersFor(ctx, "x")) },
 		"Answer":              func(ctx context.Context) error { return second(s.Answer(ctx, "x", "y")) },
 		"PurgeAnswers":        func(ctx context.Context) error { return second(s.PurgeAnswers(ctx, time.Now())) },
 		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },

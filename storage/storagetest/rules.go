@@ -39,6 +39,8 @@ func rules() map[string]func(*testing.T, *storage.Store) {
 		"rotations at once, again and again":               testRotationsAtOnce,
 		"records as they were made":                        testExchangeLog,
 		"the quota of refused records":                     testExchangeQuota,
+		"what is done alone":                               testAlone,
+		"answers are there with their change":              testAnswers,
 		"the directory sees every kind of change":          testDirectory,
 		"the directory under load":                         testDirectoryUnderLoad,
 		"reading and writing at once":                      testReadThenWriteAtOnce,
