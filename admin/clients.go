@@ -53,12 +53,9 @@ func (a *API) clients() collection[shownClient, clientInput] {
 		apply: func(in clientInput, c *shownClient) error { return applyClient(in, &c.Client) },
 		view:  viewClient,
 		key:   func(c *shownClient) (string, *registry.Object) { return c.ClientID, &c.Object },
-		list: func(ctx context.Context, integratorID string, page registry.Page) (shown []shownClient, err error) {
+		list: func(ctx context.Context, integratorID string, page registry.Page) ([]shownClient, error) {
 			list, err := store.Clients(ctx, integratorID, page)
-			for _, c := range list {
-				shown = append(shown, shownClient{Client: c})
-			}
-			return shown, err
+			return showClients(list), err
 		},
 		get: func(ctx context.Context, integratorID, clientID string) (*shownClient, error) {
 			c, err := store.Client(ctx, integratorID, clientID)
@@ -71,8 +68,21 @@ func (a *API) clients() collection[shownClient, clientInput] {
 		update: func(ctx context.Context, caller Caller, was, c *shownClient) error {
 			return a.service.updateClient(ctx, caller, &was.Client, &c.Client)
 		},
-		remove: store.DeleteClient,
+		remove:  store.DeleteClient,
+		natural: []string{"client_name"},
+		named: func(ctx context.Context, integratorID string, key map[string]string) ([]shownClient, error) {
+			list, err := store.ClientsNamed(ctx, integratorID, key["client_name"])
+			return showClients(list), err
+		},
 	}
+}
+
+func showClients(list []registry.Client) []shownClient {
+	shown := make([]shownClient, len(list))
+	for i := range list {
+		shown[i].Client = list[i]
+	}
+	return shown
 }
 
 func viewClient(c *shownClient) any {

@@ -29,6 +29,12 @@ type collection[V, I any] struct {
 	view func(v *V) any
 	key  func(v *V) (id string, object *registry.Object)
 
+	// natural are the members that name an object to who does not know its id;
+	// named finds those of such a name. blank takes away what PUT never builds on.
+	natural []string
+	named   func(ctx context.Context, integratorID string, key map[string]string) ([]V, error)
+	blank   func(v *V)
+
 	list   func(ctx context.Context, integratorID string, page registry.Page) ([]V, error)
 	get    func(ctx context.Context, integratorID, id string) (*V, error)
 	create func(ctx context.Context, caller Caller, v *V) error
@@ -36,12 +42,15 @@ type collection[V, I any] struct {
 	remove func(ctx context.Context, integratorID, id string) error
 }
 
-// mount adds the five routes of a collection.
-func mount[V, I any](a *API, routes *mux.Router, c collection[V, I]) {
+// mount adds the six routes of a collection.
+func mount[V, I any](a *API, routes *mux.Router, of func(*API) collection[V, I]) {
+	c := of(a)
 	bind := func(serve func(*API, http.ResponseWriter, request) error) func(http.ResponseWriter, request) error {
 		return func(w http.ResponseWriter, r request) error { return serve(a, w, r) }
 	}
-	a.route(routes, c.path, methods{http.MethodGet: bind(c.serveList), http.MethodPost: a.once(bind(c.serveCreate))})
+	a.route(routes, c.path, methods{http.MethodGet: bind(c.serveList), http.MethodPost: a.once(bind(c.serveCreate)),
+		http.MethodPut: func(w http.ResponseWriter, r request) error { return servePut(a, of, w, r) },
+	})
 	a.route(routes, c.path+"/{"+c.id+"}", methods{
 		http.MethodGet: bind(c.serveGet), http.MethodPatch: bind(c.serveUpdate), http.MethodDelete: bind(c.serveDelete),
 	})
@@ -123,10 +132,7 @@ func (c *collection[V, I]) serveCreate(a *API, w http.ResponseWriter, r request)
 	if err := c.apply(in, v); err != nil {
 		return err
 	}
-	ctx, err := r.audited("create", kindOf(c.path), integratorID, "", nil, func() (string, any) {
-		id, _ := c.key(v)
-		return id, c.input(v)
-	})
+	ctx, err := c.creating(r, integratorID, v)
 	if err != nil {
 		return err
 	}
@@ -186,8 +192,7 @@ func (c *collection[V, I]) serveUpdate(a *API, w http.ResponseWriter, r request)
 	if err := c.apply(in, v); err != nil {
 		return err
 	}
-	id, _ := c.key(was)
-	ctx, err := r.audited("update", kindOf(c.path), c.owner(r, id), id, c.input(was), func() (string, any) { return "", c.input(v) })
+	ctx, err := c.updating(r, was, v)
 	if err != nil {
 		return err
 	}
@@ -224,6 +229,20 @@ func (c *collection[V, I]) serveDelete(a *API, w http.ResponseWriter, r request)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// creating gives the context in which an object is created.
+func (c *collection[V, I]) creating(r request, integratorID string, v *V) (context.Context, error) {
+	return r.audited("create", kindOf(c.path), integratorID, "", nil, func() (string, any) {
+		id, _ := c.key(v)
+		return id, c.input(v)
+	})
+}
+
+// updating gives the context in which an object is changed.
+func (c *collection[V, I]) updating(r request, was, v *V) (context.Context, error) {
+	id, _ := c.key(was)
+	return r.audited("update", kindOf(c.path), c.owner(r, id), id, c.input(was), func() (string, any) { return "", c.input(v) })
 }
 
 // owner gives whose an object is, for the record of changes: an integrator is

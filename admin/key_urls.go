@@ -123,6 +123,17 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 		remove: func(ctx context.Context, integratorID, id string) error {
 			return store.DeleteKeyURL(ctx, integratorID, id, registry.KeyURLTerms{Audiences: a.config.SubjectAudiences})
 		},
+		natural: []string{"issuer", "url"},
+		named: func(ctx context.Context, integratorID string, key map[string]string) ([]healthyKeyURL, error) {
+			list, err := store.KeyURLsAt(ctx, integratorID, key["issuer"], key["url"])
+			if err != nil {
+				return nil, err
+			}
+			return a.withHealth(ctx, integratorID, list)
+		},
+		// Or PUT would put a change into force, and do something else when it is
+		// sent again.
+		blank: func(k *healthyKeyURL) { k.Audited = nil },
 	}
 }
 

@@ -87,6 +87,9 @@ type Keys interface {
 
 // Store keeps what the room manages. Errors are registry's.
 type Store interface {
+	// Alone makes reads and changes as one: nobody else changes anything between
+	// them, and an error takes all of them back.
+	Alone(ctx context.Context, do func(inside Store) error) error
 	integrators
 	keyURLs
 	clients
@@ -101,6 +104,7 @@ type Store interface {
 }
 
 type integrators interface {
+	IntegratorsNamed(ctx context.Context, name string) ([]registry.Integrator, error)
 	CreateIntegrator(ctx context.Context, i *registry.Integrator) error
 	Integrator(ctx context.Context, id string) (*registry.Integrator, error)
 	Integrators(ctx context.Context, page registry.Page) ([]registry.Integrator, error)
@@ -111,6 +115,7 @@ type integrators interface {
 }
 
 type keyURLs interface {
+	KeyURLsAt(ctx context.Context, integratorID, issuer, url string) ([]registry.KeyURL, error)
 	CreateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error
 	KeyURL(ctx context.Context, integratorID, id string) (*registry.KeyURL, error)
 	KeyURLs(ctx context.Context, integratorID string, page registry.Page) ([]registry.KeyURL, error)
@@ -119,6 +124,7 @@ type keyURLs interface {
 }
 
 type clients interface {
+	ClientsNamed(ctx context.Context, integratorID, name string) ([]registry.Client, error)
 	CreateClient(ctx context.Context, c *registry.Client, terms registry.ClientTerms) error
 	Client(ctx context.Context, integratorID, clientID string) (*registry.Client, error)
 	Clients(ctx context.Context, integratorID string, page registry.Page) ([]registry.Client, error)
@@ -128,6 +134,7 @@ type clients interface {
 }
 
 type lockHolders interface {
+	LockHoldersOf(ctx context.Context, countryISO, organizationID, suffix string) ([]registry.LockHolder, error)
 	CreateLockHolder(ctx context.Context, h *registry.LockHolder) error
 	LockHolder(ctx context.Context, id string) (*registry.LockHolder, error)
 	LockHolders(ctx context.Context, page registry.Page) ([]registry.LockHolder, error)
@@ -140,6 +147,7 @@ type lockHolders interface {
 }
 
 type scopeRules interface {
+	ScopeRulesFor(ctx context.Context, integratorID, permission string) ([]registry.ScopeRule, error)
 	CreateScopeRule(ctx context.Context, r *registry.ScopeRule) error
 	ScopeRule(ctx context.Context, integratorID, id string) (*registry.ScopeRule, error)
 	ScopeRules(ctx context.Context, integratorID string, page registry.Page) ([]registry.ScopeRule, error)
@@ -148,6 +156,7 @@ type scopeRules interface {
 }
 
 type resourceServers interface {
+	ResourceServersFor(ctx context.Context, audience string) ([]registry.ResourceServer, error)
 	CreateResourceServer(ctx context.Context, r *registry.ResourceServer, c *registry.Client) error
 	ResourceServer(ctx context.Context, id string) (*registry.ResourceServer, error)
 	ResourceServers(ctx context.Context, page registry.Page) ([]registry.ResourceServer, error)

@@ -90,6 +90,7 @@ func problemOf(err error) problem {
 		{errIdempotencyKey, http.StatusBadRequest, "invalid_idempotency_key"},
 		{errKeyReused, http.StatusUnprocessableEntity, "idempotency_key_reused"},
 		{errPrecondition, http.StatusPreconditionFailed, "stale"},
+		{errExists, http.StatusPreconditionFailed, "exists"},
 		{registry.ErrStale, http.StatusConflict, "concurrent_update"},
 	}
 	p := problem{Type: "about:blank"}
@@ -101,6 +102,10 @@ func problemOf(err error) problem {
 		p.Detail = viewFailure(keys.Word).Detail + " The keys stay as they were."
 	case errors.As(err, &tooManyError{}):
 		p.Status, p.Code, p.Detail = http.StatusTooManyRequests, "too_many_requests", err.Error()
+	case errors.As(err, &keyError{}):
+		p.Status, p.Code, p.Detail = http.StatusBadRequest, "invalid_key", err.Error()
+	case errors.As(err, &ambiguousError{}):
+		p.Status, p.Code, p.Detail = http.StatusConflict, "ambiguous", err.Error()
 	case errors.As(err, &faults):
 		p.Status, p.Code, p.Detail, p.Errors = http.StatusUnprocessableEntity, "invalid", "some members are not acceptable", faults
 	case errors.Is(err, registry.ErrNotFound):

@@ -57,7 +57,11 @@ func (a *API) integrators() collection[registry.Integrator, integratorInput] {
 		update: func(ctx context.Context, _ Caller, _, i *registry.Integrator) error {
 			return a.service.changed(ctx, store.UpdateIntegrator(ctx, i))
 		},
-		remove: func(ctx context.Context, _, id string) error { return store.DeleteIntegrator(ctx, id) },
+		remove:  func(ctx context.Context, _, id string) error { return store.DeleteIntegrator(ctx, id) },
+		natural: []string{"name"},
+		named: func(ctx context.Context, _ string, key map[string]string) ([]registry.Integrator, error) {
+			return store.IntegratorsNamed(ctx, key["name"])
+		},
 	}
 }
 
@@ -98,12 +102,9 @@ func (a *API) resourceServers() collection[shownServer, resourceServerInput] {
 			return resourceServerView{viewOf(r.Object), input(r), r.ClientID, r.secret}
 		},
 		key: func(r *shownServer) (string, *registry.Object) { return r.ID, &r.Object },
-		list: func(ctx context.Context, _ string, page registry.Page) (shown []shownServer, err error) {
+		list: func(ctx context.Context, _ string, page registry.Page) ([]shownServer, error) {
 			list, err := store.ResourceServers(ctx, page)
-			for _, r := range list {
-				shown = append(shown, shownServer{ResourceServer: r})
-			}
-			return shown, err
+			return showServers(list), err
 		},
 		get: func(ctx context.Context, _, id string) (*shownServer, error) {
 			r, err := store.ResourceServer(ctx, id)
@@ -118,6 +119,19 @@ func (a *API) resourceServers() collection[shownServer, resourceServerInput] {
 		update: func(ctx context.Context, _ Caller, _, r *shownServer) error {
 			return a.service.changed(ctx, store.UpdateResourceServer(ctx, &r.ResourceServer))
 		},
-		remove: func(ctx context.Context, _, id string) error { return store.DeleteResourceServer(ctx, id) },
+		remove:  func(ctx context.Context, _, id string) error { return store.DeleteResourceServer(ctx, id) },
+		natural: []string{"audience"},
+		named: func(ctx context.Context, _ string, key map[string]string) ([]shownServer, error) {
+			list, err := store.ResourceServersFor(ctx, key["audience"])
+			return showServers(list), err
+		},
 	}
+}
+
+func showServers(list []registry.ResourceServer) []shownServer {
+	shown := make([]shownServer, len(list))
+	for i := range list {
+		shown[i].ResourceServer = list[i]
+	}
+	return shown
 }

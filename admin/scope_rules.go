@@ -46,7 +46,11 @@ func (a *API) scopeRules() collection[registry.ScopeRule, scopeRuleInput] {
 		update: func(ctx context.Context, _ Caller, _, r *registry.ScopeRule) error {
 			return a.service.changed(ctx, store.UpdateScopeRule(ctx, r))
 		},
-		remove: store.DeleteScopeRule,
+		remove:  store.DeleteScopeRule,
+		natural: []string{"permission"},
+		named: func(ctx context.Context, integratorID string, key map[string]string) ([]registry.ScopeRule, error) {
+			return store.ScopeRulesFor(ctx, integratorID, key["permission"])
+		},
 	}
 }
 

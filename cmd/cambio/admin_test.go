@@ -249,7 +249,7 @@ func TestAdminBodies(t *testing.T) {
 			s.do("POST", "/admin/v1/integrators", c.body, bearer, header("Content-Type", c.contentType)).mustBeProblem(t, c.status, c.code)
 		})
 	}
-	s.admin("PUT", "/integrators", object{}).mustBeProblemMethod(t)
+	s.admin("DELETE", "/integrators", object{}).mustBeProblemMethod(t)
 	s.do("GET", "/admin/v1/nothing", "", bearer).mustBeProblem(t, 404, "not_found")
 	if a := s.do("GET", "/admin/v1/openapi.yaml", "").mustBe(t, 200); !strings.HasPrefix(a.body, "openapi: 3.1") {
 		t.Errorf("%.40s", a.body)

@@ -20,7 +20,7 @@ import (
 // permit is what an operation answers to those who may know of it. To anybody
 // else it is 401, 403 or 404 whatever the operation.
 type permit struct {
-	body     string // valid; {integrator} stands for the integrator's id
+	body     string // valid, behind a query if it begins with ?; {integrator} stands for the integrator's id
 	own      int    // to an integrator, on its own
 	operator int
 }
@@ -30,6 +30,12 @@ func permits() map[string]permit {
 	const keyURL, lockHolder = `{"issuer":"https://{integrator}.example/","url":"https://idp.invalid/jwks.json"}`, `{"name":"New","country_iso":"NO","organization_id":"{integrator}","organization_id_suffix":"new"}`
 	const shown = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ1cm46eCJ9.c2ln" // of the issuer urn:x
 	return map[string]permit{
+		"PUT /integrators":                           {`?name={integrator} {}`, 404, 201},
+		"PUT /lock-holders":                          {`?country_iso=NO&organization_id={integrator}&organization_id_suffix=put {"name":"New"}`, 404, 201},
+		"PUT /resource-servers":                      {`?audience=https://put.{integrator}.example {"name":"New"}`, 404, 201},
+		"PUT /integrators/{integrator}/key-urls":     {`?issuer=https://put.{integrator}.example/&url=https://idp.invalid/jwks.json {}`, 201, 201},
+		"PUT /integrators/{integrator}/clients":      {`?client_name=put {}`, 201, 201},
+		"PUT /integrators/{integrator}/scope-rules":  {`?permission=put {"scope":"put"}`, 403, 201},
 		"GET /integrators":                           {"", 404, 200},
 		"POST /integrators":                          {`{"name":"New"}`, 404, 201},
 		"GET /integrators/{integrator}":              {"", 200, 200},
@@ -213,6 +219,9 @@ func (w *company) call(operation, body, token string, ids map[string]string) ans
 	method, path, _ := strings.Cut(operation, " ")
 	for name, id := range ids {
 		path, body = strings.ReplaceAll(path, "{"+name+"}", id), strings.ReplaceAll(body, "{"+name+"}", id)
+	}
+	if query, rest, ok := strings.Cut(body, " "); ok && strings.HasPrefix(query, "?") {
+		path, body = path+query, rest
 	}
 	var options []option
 	if token != "" {

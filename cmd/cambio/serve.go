@@ -269,7 +269,7 @@ func (p *program) router() (http.Handler, error) {
 func (p *program) administration(verifier *accesstoken.Verifier, known *presets.Catalogue, cursorKey []byte, answers *signing.Sealer) *admin.API {
 	c := p.config
 	return admin.New(admin.Config{
-		Store:            p.store,
+		Store:            adminStore{p.store},
 		Issuer:           c.issuer,
 		Verifier:         verifier,
 		Alive:            alive(p.store),

@@ -151,6 +151,14 @@ func (d *directory) Matches(client *handlers.Client, secret string) bool {
 	return d.pepper.Matches(secret, registered.Secrets, d.now()) || d.matchesPrevious(registered, secret, d.now())
 }
 
+// adminStore is the store as the admin API knows it.
+type adminStore struct{ *storage.Store }
+
+// Alone implements admin.Store.
+func (s adminStore) Alone(ctx context.Context, do func(inside admin.Store) error) error {
+	return s.Store.Alone(ctx, func(inside *storage.Store) error { return do(adminStore{inside}) })
+}
+
 // adminKeys speaks of keys in the registry's words.
 type adminKeys struct{ *remote.Source }
 

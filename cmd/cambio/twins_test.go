@@ -30,6 +30,7 @@ type call struct {
 	body         string
 	contentType  string // empty: application/json, if there is a body
 	ifMatch      string
+	ifNoneMatch  string
 	accept       string
 }
 
@@ -89,6 +90,9 @@ func (w *twins) send(i int, c call) reply {
 	}
 	if c.ifMatch != "" {
 		options = append(options, header("If-Match", c.ifMatch))
+	}
+	if c.ifNoneMatch != "" {
+		options = append(options, header("If-None-Match", c.ifNoneMatch))
 	}
 	if c.accept != "" {
 		options = append(options, header("Accept", c.accept))

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -168,8 +170,10 @@ func (s *script) draw() call {
 		c.who = one(s, []string{"", s.administrator, s.administrator, s.administrator, s.administrator, s.administrator})
 	}
 	switch n := s.random.IntN(100); {
-	case n < 30:
+	case n < 20:
 		s.drawCreate(&c)
+	case n < 30:
+		s.drawPut(&c)
 	case n < 50:
 		s.drawChange(&c)
 	case n < 60:
@@ -231,6 +235,33 @@ func (s *script) drawCreate(c *call) {
 	kind := one(s, kinds())
 	c.method, c.path = "POST", s.collection(kind)
 	s.drawBody(c, kind, 4)
+}
+
+// drawPut names an object by what it is called, nearly always wholly.
+func (s *script) drawPut(c *call) {
+	kind := one(s, kinds())
+	s.drawBody(c, kind, 4)
+	c.method, c.path, c.ifMatch = "PUT", s.collection(kind), one(s, []string{"", "", "", s.match()})
+	c.ifNoneMatch = one(s, []string{"", "", "", "", "*", `"1"`})
+	names := map[string][]string{
+		"integrators": {"name"}, "key-urls": {"issuer", "url"}, "clients": {"client_name"}, "scope-rules": {"permission"},
+		"lock-holders": {"country_iso", "organization_id", "organization_id_suffix"}, "resource-servers": {"audience"},
+	}[kind]
+	body, key := map[string]any{}, url.Values{}
+	_ = json.Unmarshal([]byte(c.body), &body) // what is no object has no names
+	for _, name := range names {
+		value, _ := body[name].(string)
+		if s.random.IntN(30) > 0 {
+			key.Set(name, value)
+		}
+		if s.random.IntN(2) == 0 && c.contentType == "" {
+			delete(body, name)
+		}
+	}
+	if text, err := json.Marshal(body); err == nil && c.contentType == "" {
+		c.body = string(text)
+	}
+	c.path += "?" + key.Encode()
 }
 
 func (s *script) drawChange(c *call) {
