@@ -1,27 +1,18 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cambio-oauth/cambio/grants"
 )
-
-// maxAnswerBytes bounds what a server can make us read.
-const maxAnswerBytes = 4 << 20
 
 // errRefused ends the command with a status of its own, for scripts.
 var errRefused = errors.New("the token would be refused")
@@ -63,24 +54,17 @@ integrator.admin. Exits with 1 when the token would be refused, and with 2 when 
 		},
 	}
 	flags := cmd.Flags()
-	flags.String("server", "", "issuer of the server; default CAMBIO_ISSUER, or else http://127.0.0.1:8080")
+	loginFlags(flags)
 	flags.String("integrator", "me", "id of the integrator; operators have to name one")
 	flags.String("client", "", "client_id of the client that would exchange the token")
 	flags.String("scope", "", "scope that it would request")
 	flags.StringArray("audience", nil, "audience that it would request; may be repeated")
 	flags.String("subject-token-type", "", "type that it would give the token; default "+grants.TokenTypeJWT)
-	flags.String("login-client-id", "", "client to ask with")
-	flags.String("login-client-secret-file", "", "file with its secret")
-	flags.Bool("allow-http", false, "send credentials and the token by http to another machine")
 	flags.Bool("json", false, "print the server's answer as it is")
 	return cmd
 }
 
 func runExplain(cmd *cobra.Command, args []string) error {
-	c, err := readConfig(cmd)
-	if err != nil {
-		return err
-	}
 	text := func(flag string) string { return cmd.Flag(flag).Value.String() }
 	audiences, err := cmd.Flags().GetStringArray("audience")
 	if err != nil {
@@ -96,43 +80,20 @@ func runExplain(cmd *cobra.Command, args []string) error {
 			question[member] = value
 		}
 	}
-	server := strings.TrimSuffix(cmp.Or(text("server"), c.issuer, "http://127.0.0.1:8080"), "/")
-	if err := checkServer(server, text("allow-http") == "true"); err != nil {
+	asker, err := newAdminClient(cmd)
+	if err != nil {
 		return err
 	}
-	id, secret := c.operatorID, c.operatorSecret
-	if text("login-client-id") != "" {
-		if id, secret, err = text("login-client-id"), "", nil; text("login-client-secret-file") != "" {
-			secret, err = readSecret(text("login-client-secret-file"))
-		}
+	said, err := asker.do(cmd.Context(), adminRequest{
+		method: http.MethodPost, path: "/integrators/" + url.PathEscape(text("integrator")) + "/exchanges/explain", body: question,
+	})
+	if refusal := (*adminRefusal)(nil); errors.As(err, &refusal) && refusal.status == http.StatusNotFound {
+		return fmt.Errorf("%w: is the integrator's id right? An operator has to name one (--integrator)", err)
 	}
 	if err != nil {
 		return err
 	}
-	if id == "" {
-		return errors.New("no client to ask with: give --login-client-id and --login-client-secret-file, or the operator's credentials (CAMBIO_OPERATOR_CLIENT_ID, CAMBIO_OPERATOR_CLIENT_SECRET)")
-	}
-	asker := asker{server: server, client: &http.Client{
-		Timeout:       30 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // credentials go nowhere else
-	}}
-	body, err := asker.explain(cmd.Context(), id, secret, text("integrator"), question)
-	if err != nil {
-		return err
-	}
-	return printExplanation(cmd.OutOrStdout(), body, text("json") == "true")
-}
-
-// checkServer: credentials and the token can be read on the way by http.
-func checkServer(server string, allowHTTP bool) error {
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return errors.New("--server: want the issuer of the server, such as https://auth.example")
-	}
-	if u.Scheme == "http" && !allowHTTP && !loopback(net.JoinHostPort(u.Hostname(), "80")) {
-		return errors.New("--server: by http, credentials and the token could be read on the way: use https, or say --allow-http")
-	}
-	return nil
+	return printExplanation(cmd.OutOrStdout(), said.body, text("json") == "true")
 }
 
 func readToken(stdin io.Reader, args []string) (string, error) {
@@ -154,79 +115,4 @@ func readToken(stdin io.Reader, args []string) (string, error) {
 		return "", errors.New("no token: give it on standard input or in a file")
 	}
 	return token, nil
-}
-
-func readSecret(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("--login-client-secret-file: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
-}
-
-// asker asks a running server.
-type asker struct {
-	server string
-	client *http.Client
-}
-
-func (a asker) explain(ctx context.Context, id, secret, integrator string, question map[string]any) ([]byte, error) {
-	form := url.Values{"grant_type": {grants.ClientCredentials}}
-	login, err := http.NewRequestWithContext(ctx, http.MethodPost, a.server+"/oauth2/token", strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, fmt.Errorf("--server: %w", err)
-	}
-	login.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret)) // RFC 6749 §2.3.1
-	login.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	body, err := a.do(login)
-	if err != nil {
-		return nil, fmt.Errorf("log in: %w", err)
-	}
-	var answer struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.AccessToken == "" {
-		return nil, errors.New("log in: the answer holds no access token")
-	}
-	text, err := json.Marshal(question)
-	if err != nil {
-		return nil, err
-	}
-	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, a.server+"/admin/v1/integrators/"+url.PathEscape(integrator)+"/exchanges/explain", bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	ask.Header.Set("Authorization", "Bearer "+answer.AccessToken)
-	ask.Header.Set("Content-Type", "application/json")
-	return a.do(ask)
-}
-
-// do gives the body of an answer that is 200.
-func (a asker) do(request *http.Request) ([]byte, error) {
-	response, err := a.client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode == http.StatusOK {
-		return body, nil
-	}
-	var failure struct {
-		Error, Detail, Code string
-		Description         string `json:"error_description"`
-		Errors              []struct{ Pointer, Detail string }
-	}
-	_ = json.Unmarshal(body, &failure) // of something else than this server it says nothing
-	said := strings.TrimSpace(strings.Join([]string{failure.Error, failure.Description, failure.Code, failure.Detail}, " "))
-	for _, fault := range failure.Errors {
-		said += "; " + fault.Pointer + ": " + fault.Detail
-	}
-	if response.StatusCode == http.StatusNotFound {
-		said += ": is the integrator's id right? An operator has to name one (--integrator)"
-	}
-	return nil, fmt.Errorf("status %d: %s", response.StatusCode, grants.Shown(said))
 }
