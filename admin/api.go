@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/gorilla/mux"
@@ -28,14 +29,14 @@ type API struct {
 	service  *service
 	checks   checkLimits
 	explains checkLimits
-	reading  chan struct{} // holds one for each reading of the record of exchanges
-	routes   http.Handler  // what Ask asks
+	reading  chan struct{}       // holds one for each reading of the record of exchanges
+	routes   func() http.Handler // what Ask asks
 }
 
 // New makes the API.
 func New(config Config) *API {
 	a := &API{config: config, service: &service{config: config}, reading: make(chan struct{}, maxReadings)}
-	a.routes = a.routed()
+	a.routes = sync.OnceValue(a.routed)
 	return a
 }
 
@@ -47,6 +48,7 @@ func (a *API) Mount(router *mux.Router) {
 	routes.HandleFunc("/openapi.yaml", a.wrongMethod(http.MethodGet))
 	mount(a, routes, (*API).integrators)
 	a.route(routes, "/provider-presets", methods{http.MethodGet: a.listPresets})
+	a.route(routes, "/failing-key-urls", methods{http.MethodGet: a.listFailing})
 	a.mountKeyChecks(routes) // before the collection, of which "check" would be an id
 	mount(a, routes, (*API).keyURLs)
 	mount(a, routes, (*API).clients)

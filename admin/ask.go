@@ -22,7 +22,7 @@ type callerKey struct{}
 // the network: what a caller may see and change is said in one place.
 func (a *API) Ask(r *http.Request, caller Caller) Answer {
 	w := &recorder{header: http.Header{}, status: http.StatusOK}
-	a.routes.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+	a.routes().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	return Answer{Status: w.status, Header: w.header, Body: w.body.Bytes()}
 }
 

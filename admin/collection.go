@@ -19,6 +19,7 @@ type collection[V, I any] struct {
 	id   string // name of the path variable of one object
 
 	operatorWrites bool // integrators may only read
+	searchable     bool // lists take ?search=
 
 	// fresh is an object with its defaults.
 	fresh func(integratorID string) *V
@@ -81,7 +82,13 @@ func (c *collection[V, I]) serveList(a *API, w http.ResponseWriter, r request) e
 		return err
 	}
 	name := c.path + " " + integratorID
+	search := ""
+	if c.searchable {
+		search = r.URL.Query().Get("search")
+		name += " " + search // a cursor goes on with the search it was given for
+	}
 	return serveList(a, w, r, name, func(page registry.Page) ([]V, error) {
+		page.Search = search
 		return c.list(r.Context(), integratorID, page)
 	}, func(v *V) (string, any) {
 		_, object := c.key(v)

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/cambio-oauth/cambio/registry"
 )
@@ -13,6 +15,7 @@ import (
 const (
 	defaultLimit   = 50
 	cursorMACBytes = 16
+	maxSearchBytes = 256
 )
 
 // page reads limit and cursor. A cursor is the id of the last object of a page
@@ -27,6 +30,9 @@ func (a *API) page(r *http.Request, list string) (registry.Page, error) {
 			return page, errLimit
 		}
 		page.Limit = limit
+	}
+	if text := query.Get("search"); len(text) > maxSearchBytes || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return page, errSearch
 	}
 	if text := query.Get("cursor"); text != "" {
 		data, err := base64.RawURLEncoding.DecodeString(text)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/cambio-oauth/cambio/registry"
@@ -66,6 +67,43 @@ func viewHealth(d *registry.KeyDocument, now time.Time) healthView {
 		view.Status = healthDown
 	}
 	return view
+}
+
+// failingView is a key URL whose keys cannot be fetched.
+type failingView struct {
+	ID             string       `json:"id"`
+	IntegratorID   string       `json:"integrator_id"`
+	IntegratorName string       `json:"integrator_name"`
+	Issuer         string       `json:"issuer"`
+	URL            string       `json:"url"`
+	Status         string       `json:"status"` // failing or down
+	FailingSince   time.Time    `json:"failing_since"`
+	UsableUntil    time.Time    `json:"usable_until,omitzero"`
+	Failure        *failureView `json:"failure"`
+}
+
+const maxFailing = 50
+
+// listFailing answers which key URLs an operator should look at.
+func (a *API) listFailing(w http.ResponseWriter, r request) error {
+	if !r.caller.Operator() {
+		return registry.ErrNotFound
+	}
+	failing, err := a.config.Store.FailingKeyURLs(r.Context(), maxFailing)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Items []failingView `json:"items"`
+	}{Items: []failingView{}}
+	for _, f := range failing {
+		health := viewHealth(&registry.KeyDocument{FetchedAt: f.FetchedAt, FailingSince: f.FailingSince, Failure: f.Failure}, a.config.Now())
+		answer.Items = append(answer.Items, failingView{
+			ID: f.ID, IntegratorID: f.IntegratorID, IntegratorName: f.IntegratorName, Issuer: f.Issuer, URL: f.URL,
+			Status: health.Status, FailingSince: f.FailingSince, UsableUntil: health.UsableUntil, Failure: health.Failure,
+		})
+	}
+	return a.answer(w, http.StatusOK, answer)
 }
 
 func viewKeys(d *registry.KeyDocument) []keyView {

@@ -58,8 +58,9 @@ func (a *API) lockHolders() collection[registry.LockHolder, lockHolderInput] {
 		update: func(ctx context.Context, _ Caller, _, h *registry.LockHolder) error {
 			return a.service.changed(ctx, store.UpdateLockHolder(ctx, h))
 		},
-		remove:  func(ctx context.Context, _, id string) error { return store.DeleteLockHolder(ctx, id) },
-		natural: []string{"country_iso", "organization_id", "organization_id_suffix"},
+		remove:     func(ctx context.Context, _, id string) error { return store.DeleteLockHolder(ctx, id) },
+		searchable: true,
+		natural:    []string{"country_iso", "organization_id", "organization_id_suffix"},
 		named: func(ctx context.Context, _ string, key map[string]string) ([]registry.LockHolder, error) {
 			return store.LockHoldersOf(ctx, key["country_iso"], key["organization_id"], key["organization_id_suffix"])
 		},

@@ -121,6 +121,7 @@ type keyURLs interface {
 	KeyURLs(ctx context.Context, integratorID string, page registry.Page) ([]registry.KeyURL, error)
 	UpdateKeyURL(ctx context.Context, k *registry.KeyURL, terms registry.KeyURLTerms) error
 	DeleteKeyURL(ctx context.Context, integratorID, id string, terms registry.KeyURLTerms) error
+	FailingKeyURLs(ctx context.Context, limit int) ([]registry.FailingKeyURL, error)
 }
 
 type clients interface {

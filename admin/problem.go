@@ -20,6 +20,7 @@ var (
 	errMediaType    = errors.New("the Content-Type must be application/json or, for PATCH, application/merge-patch+json")
 	errMethod       = errors.New("this path does not have this method: see Allow")
 	errCursor       = errors.New("the cursor is not one of this list")
+	errSearch       = errors.New("want at most 256 bytes of text to search for")
 	errLimit        = errors.New("limit must be a number from 1 to 200")
 	errPrecondition = errors.New("the object was changed: If-Match does not name its present version")
 )
@@ -83,6 +84,7 @@ func problemOf(err error) problem {
 		{errMethod, http.StatusMethodNotAllowed, "method_not_allowed"},
 		{errCursor, http.StatusBadRequest, "invalid_cursor"},
 		{errLimit, http.StatusBadRequest, "invalid_limit"},
+		{errSearch, http.StatusBadRequest, "invalid_search"},
 		{errFilter, http.StatusBadRequest, "invalid_filter"},
 		{errOverlap, http.StatusBadRequest, "invalid_overlap"},
 		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},

@@ -37,6 +37,7 @@ func (a *API) integrators() collection[registry.Integrator, integratorInput] {
 		path:           "/integrators",
 		id:             "integrator",
 		operatorWrites: true,
+		searchable:     true,
 		fresh:          func(string) *registry.Integrator { return &registry.Integrator{Status: registry.Active} },
 		input:          input,
 		apply: func(in integratorInput, i *registry.Integrator) error {

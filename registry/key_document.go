@@ -25,6 +25,15 @@ type KeyDocument struct {
 	Failure      string    // its word
 }
 
+// FailingKeyURL is a key URL whose keys could not be fetched when that was last
+// tried.
+type FailingKeyURL struct {
+	ID, IntegratorID, IntegratorName, Issuer, URL, Failure string
+
+	FetchedAt    time.Time // last success; zero: none yet
+	FailingSince time.Time
+}
+
 // PublishedKey is one public key and what happened to it.
 type PublishedKey struct {
 	ID         string `json:"kid,omitempty"`

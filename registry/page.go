@@ -8,6 +8,9 @@ const MaxPage = 200
 type Page struct {
 	After string // id of the last one seen; empty: from the beginning
 	Limit int
+	// Search wants objects whose name, or what they are otherwise called by,
+	// holds a text, whatever the case; empty: all. Not every list can.
+	Search string
 }
 
 // Rows is how many rows to read for a page: never none and never all. One more

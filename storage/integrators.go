@@ -46,7 +46,7 @@ func (s *Store) Integrator(ctx context.Context, id string) (*registry.Integrator
 
 // Integrators lists integrators.
 func (s *Store) Integrators(ctx context.Context, page registry.Page) ([]registry.Integrator, error) {
-	return find(s.reader.WithContext(ctx), page, integratorRow.integrator, "1 = 1")
+	return find(s.reader.WithContext(ctx), page, integratorRow.integrator, "LOWER(name) LIKE LOWER(?) ESCAPE '!'", holding(page.Search))
 }
 
 // IntegratorsNamed finds integrators by name, which need not be unique.

@@ -64,7 +64,8 @@ func (s *Store) LockHolder(ctx context.Context, id string) (*registry.LockHolder
 
 // LockHolders lists lock holders.
 func (s *Store) LockHolders(ctx context.Context, page registry.Page) ([]registry.LockHolder, error) {
-	return find(s.reader.WithContext(ctx), page, lockHolderRow.lockHolder, "1 = 1")
+	return find(s.reader.WithContext(ctx), page, lockHolderRow.lockHolder,
+		"(LOWER(name) LIKE LOWER(?) ESCAPE '!' OR LOWER(organization_id) LIKE LOWER(?) ESCAPE '!')", holding(page.Search), holding(page.Search))
 }
 
 // LockHoldersOf finds the lock holder that country, organisation and suffix name.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -139,6 +140,11 @@ func find[R, T any](db *gorm.DB, page registry.Page, convert func(R) T, conditio
 		return nil, translate(err)
 	}
 	return convertAll(rows, convert), nil
+}
+
+// holding is the pattern of texts that hold a text.
+func holding(text string) string {
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text) + "%"
 }
 
 // findAll reads the few rows that a condition names.

@@ -65,6 +65,7 @@ func permits() map[string]permit {
 		"GET /audit-events":                                           {"", 200, 200},
 		"GET /signing-keys":                                           {"", 404, 200},
 		"POST /signing-keys/rotate":                                   {"", 404, 200},
+		"GET /failing-key-urls":                                       {"", 404, 200},
 		"GET /provider-presets":                                       {"", 200, 200},
 		"GET /integrators/{integrator}/clients":                       {"", 200, 200},
 		"POST /integrators/{integrator}/clients":                      {`{"client_name":"new"}`, 201, 201},

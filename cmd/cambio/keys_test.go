@@ -111,6 +111,10 @@ func TestAnOutageOfTheKeyURL(t *testing.T) {
 	restarted := startServerAt(t, f.clock.now, f.url, map[string]string{"issuer": "https://cambio.example"})
 	f.at(restarted, f.idp.token(nil)).mustBe(t, http.StatusOK)
 	health := restarted.admin("GET", "/integrators/"+f.acme.id+"/key-urls/"+f.acme.keyURL, nil).mustBe(t, http.StatusOK).json["health"].(object)
+	list, _ := restarted.admin("GET", "/failing-key-urls", nil).mustBe(t, http.StatusOK).json["items"].([]any)
+	if len(list) != 1 || list[0].(object)["status"] != "failing" || list[0].(object)["failure"].(object)["code"] != "status" {
+		t.Errorf("failing: %v", list)
+	}
 	if health["status"] != "failing" || health["failing_since"] == nil || health["failure"].(object)["code"] != "status" {
 		t.Errorf("health: %v", health)
 	}

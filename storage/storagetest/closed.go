@@ -30,6 +30,14 @@ func callsOfIntegrators(s *storage.Store) calls {
 		"KeyURL":                 func(ctx context.Context) error { return second(s.KeyURL(ctx, "x", "y")) },
 		"KeyURLs":                func(ctx context.Context) error { return second(s.KeyURLs(ctx, "x", page)) },
 		"UpdateKeyURL":           func(ctx context.Context) error { return s.UpdateKeyURL(ctx, k, shared) },
+		"CreateFirstOperator":    func(ctx context.Context) error { return s.CreateFirstOperator(ctx, newOperator()) },
+		"HasOperator":            func(ctx context.Context) error { _, err := s.HasOperator(ctx); return err },
+		"CreateSession":          func(ctx context.Context) error { return s.CreateSession(ctx, registry.Session{TokenHash: []byte("x")}) },
+		"Session":                func(ctx context.Context) error { _, err := s.Session(ctx, []byte("x")); return err },
+		"TouchSession":           func(ctx context.Context) error { return s.TouchSession(ctx, []byte("x"), time.Now()) },
+		"EndSession":             func(ctx context.Context) error { return s.EndSession(ctx, []byte("x")) },
+		"PurgeSessions":          func(ctx context.Context) error { _, err := s.PurgeSessions(ctx, time.Now()); return err },
+		"FailingKeyURLs":         func(ctx context.Context) error { _, err := s.FailingKeyURLs(ctx, 1); return err },
 		"DeleteKeyURL":           func(ctx context.Context) error { return s.DeleteKeyURL(ctx, "x", "y", shared) },
 	}
 }

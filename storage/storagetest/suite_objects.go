@@ -135,7 +135,13 @@ func (s *suite) pages() {
 	if fmt.Sprint(seen) != fmt.Sprint(created) {
 		s.Errorf("pages hold %v, created %v", seen, created)
 	}
-	for limit, want := range map[int]int{0: 1, -5: 1, 1 << 30: 7} {
+	s.integrator("50% off_ÅS!")
+	for text, want := range map[string]int{"": 8, "integrator 3": 1, "INTEGRATOR": 7, "0% OFF": 1, "%": 1, "_": 1, "!": 1, "ÅS": 1, "7": 0} {
+		if list, err := s.store.Integrators(s.Context(), registry.Page{Limit: 20, Search: text}); err != nil || len(list) != want {
+			s.Errorf("%q finds %d, want %d: %v", text, len(list), want, err)
+		}
+	}
+	for limit, want := range map[int]int{0: 1, -5: 1, 1 << 30: 8} {
 		if list, err := s.store.Integrators(s.Context(), registry.Page{Limit: limit}); err != nil || len(list) != want {
 			s.Errorf("limit %d gives %d rows: %v", limit, len(list), err)
 		}
