@@ -32,8 +32,7 @@ func (p *Panel) entitlementsWith(v *visit, rule, link *form) (page, error) {
 	return page{template: "entitlements", title: "Entitlements", status: max(rule.status(), link.status()), data: show}, err
 }
 
-// link links a lock holder that is named by what permissions call it, or by its
-// id.
+// link links a lock holder that is named by what permissions call it.
 func (p *Panel) link(v *visit) (page, error) {
 	f := &form{Values: v.PostForm}
 	named := strings.TrimSpace(v.PostForm.Get("lock_holder"))
@@ -53,11 +52,16 @@ func (p *Panel) link(v *visit) (page, error) {
 	return done(v.home("entitlements"), "linked"), nil
 }
 
-// findLockHolder gives the lock holder of a reference or an id, or nil.
+// findLockHolder gives the lock holder of a reference, or nil.
 func findLockHolder(v *visit, named string) (*lockHolder, error) {
 	reference := "lockHolder.identifier:" + strings.TrimPrefix(named, "lockHolder.identifier:")
-	holders, err := all[lockHolder](v, "/lock-holders")
-	if i := slices.IndexFunc(holders, func(h lockHolder) bool { return h.ID == named || h.Reference() == reference }); i >= 0 {
+	organization := strings.TrimPrefix(reference, "lockHolder.identifier:")
+	if parts := strings.Split(organization, "."); len(parts) > 1 {
+		organization = parts[1]
+	}
+	found, err := read[lockHolder](v, "/lock-holders", url.Values{"limit": {"200"}, "search": {organization}})
+	holders := found.Items
+	if i := slices.IndexFunc(holders, func(h lockHolder) bool { return h.Reference() == reference }); i >= 0 {
 		return &holders[i], err
 	}
 	return nil, err

@@ -3,13 +3,14 @@ package panel
 import (
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // integratorsPage lists integrators.
 type integratorsPage struct {
-	Rows []integratorRow
-	Next string
-	Name string // searched for
+	Rows   []integratorRow
+	Next   string
+	Search string
 }
 
 type integratorRow struct {
@@ -18,18 +19,20 @@ type integratorRow struct {
 	Chart bars
 }
 
-const integratorsOnAPage = 25
+const integratorsOnAPage = "25"
 
 func (p *Panel) listIntegrators(v *visit) (page, error) {
-	query := url.Values{"limit": {"25"}}
-	if cursor := v.URL.Query().Get("cursor"); cursor != "" {
-		query.Set("cursor", cursor)
+	search := strings.TrimSpace(v.URL.Query().Get("search"))
+	query := cursorOf(v)
+	query.Set("limit", integratorsOnAPage)
+	if search != "" {
+		query.Set("search", search)
 	}
 	integrators, err := read[integrator](v, "/integrators", query)
 	if err != nil {
 		return page{}, err
 	}
-	show := integratorsPage{Next: nextPage(v, integrators.Next)}
+	show := integratorsPage{Search: search, Next: nextPage(v, integrators.Next)}
 	for _, i := range integrators.Items {
 		row := integratorRow{integrator: i}
 		if _, err := v.get(path("integrators", i.ID, "exchange-statistics"), &row.Stats); err != nil {

@@ -85,6 +85,17 @@ type health struct {
 	Warnings     []warning `json:"warnings"`
 }
 
+// failingKeyURL is one whose keys cannot be fetched.
+type failingKeyURL struct {
+	ID             string    `json:"id"`
+	IntegratorID   string    `json:"integrator_id"`
+	IntegratorName string    `json:"integrator_name"`
+	Issuer         string    `json:"issuer"`
+	Status         string    `json:"status"`
+	FailingSince   time.Time `json:"failing_since"`
+	UsableUntil    time.Time `json:"usable_until"`
+}
+
 type failure struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`

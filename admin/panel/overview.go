@@ -2,7 +2,6 @@ package panel
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"time"
 )
@@ -16,18 +15,12 @@ type overviewPage struct {
 	Reasons   []count
 	Keys      []signingKey
 	Empty     bool // there is no integrator yet
-	Looked    int  // integrators that were looked at
-	More      bool
 }
 
 // attention is one thing to look at.
 type attention struct {
 	Kind, Text, Target, Label string
 }
-
-// overviewIntegrators is how many integrators the overview looks at for key URLs
-// that fail.
-const overviewIntegrators = 50
 
 func (p *Panel) overview(v *visit) (page, error) {
 	if !v.operator() {
@@ -43,17 +36,17 @@ func (p *Panel) overview(v *visit) (page, error) {
 		return page{}, err
 	}
 	show.Keys = keys.Items
-	integrators, err := read[integrator](v, "/integrators", url.Values{"limit": {fmt.Sprint(overviewIntegrators)}})
+	integrators, err := read[integrator](v, "/integrators", url.Values{"limit": {"1"}})
 	if err != nil {
 		return page{}, err
 	}
-	show.Empty, show.Looked, show.More = len(integrators.Items) == 0, len(integrators.Items), integrators.Next != ""
-	for _, i := range integrators.Items {
-		found, err := p.attentionOf(v, i)
-		if err != nil {
-			return page{}, err
-		}
-		show.Attention = append(show.Attention, found...)
+	show.Empty = len(integrators.Items) == 0
+	failing, err := read[failingKeyURL](v, "/failing-key-urls", nil)
+	if err != nil {
+		return page{}, err
+	}
+	for _, k := range failing.Items {
+		show.Attention = append(show.Attention, p.attentionOf(k))
 	}
 	if share := show.Stats.Share(); share >= 0 && share < 80 && show.Stats.Granted+show.Stats.Refused >= 20 {
 		show.Attention = append(show.Attention, attention{"warn", fmt.Sprintf("Only %d of 100 attempts of the last 24 hours were granted.", share), "", ""})
@@ -61,26 +54,14 @@ func (p *Panel) overview(v *visit) (page, error) {
 	return page{template: "overview", title: "Overview", data: show}, nil
 }
 
-// attentionOf tells what is wrong with an integrator's key URLs.
-func (p *Panel) attentionOf(v *visit, i integrator) ([]attention, error) {
-	keyURLs, err := read[keyURL](v, path("integrators", i.ID, "key-urls"), url.Values{"limit": {"64"}})
-	if failure, ok := err.(*problem); ok && failure.Status == http.StatusNotFound {
-		return nil, nil // it was deleted a moment ago
+// attentionOf says what it means that keys cannot be fetched.
+func (p *Panel) attentionOf(k failingKeyURL) attention {
+	found := attention{"warn", fmt.Sprintf("The keys of %s (%s) could not be fetched since %s. Those fetched before are used until %s UTC.",
+		k.Issuer, k.IntegratorName, ago(p.config.Now(), k.FailingSince), k.UsableUntil.UTC().Format(time.DateTime)),
+		Prefix + "integrators" + path(k.IntegratorID, "key-urls", k.ID), "Look at the key URL"}
+	if k.Status == "down" {
+		found.Kind = "bad"
+		found.Text = "No keys of " + k.Issuer + " (" + k.IntegratorName + ") can be used: its users' tokens are answered “try again”."
 	}
-	if err != nil {
-		return nil, err
-	}
-	var found []attention
-	for _, k := range keyURLs.Items {
-		target := Prefix + "integrators/" + url.PathEscape(i.ID) + "/key-urls/" + url.PathEscape(k.ID)
-		switch {
-		case k.Status != "active":
-		case k.Health.Status == "down":
-			found = append(found, attention{"bad", "No keys of " + k.Issuer + " (" + i.Name + ") can be used: its users' tokens are answered “try again”.", target, "Look at the key URL"})
-		case k.Health.Status == "failing":
-			found = append(found, attention{"warn", fmt.Sprintf("The keys of %s (%s) cannot be fetched since %s. Those fetched before are used until %s UTC.",
-				k.Issuer, i.Name, ago(p.config.Now(), k.Health.FailingSince), k.Health.UsableUntil.UTC().Format(time.DateTime)), target, "Look at the key URL"})
-		}
-	}
-	return found, nil
+	return found
 }

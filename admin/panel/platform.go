@@ -8,14 +8,16 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // platformPage is a list of what is the platform's, with a form for one more.
 type platformPage[T any] struct {
-	Items []T
-	Next  string
-	Form  *form
-	Once  string
+	Items  []T
+	Next   string
+	Form   *form
+	Once   string
+	Search string
 }
 
 func (p *Panel) lockHolders(v *visit) (page, error) {
@@ -23,8 +25,12 @@ func (p *Panel) lockHolders(v *visit) (page, error) {
 }
 
 func lockHoldersPage(v *visit, f *form) (page, error) {
-	holders, err := read[lockHolder](v, "/lock-holders", cursorOf(v))
-	data := platformPage[lockHolder]{Items: holders.Items, Next: nextPage(v, holders.Next), Form: f}
+	query, search := cursorOf(v), strings.TrimSpace(v.URL.Query().Get("search"))
+	if search != "" {
+		query.Set("search", search)
+	}
+	holders, err := read[lockHolder](v, "/lock-holders", query)
+	data := platformPage[lockHolder]{Search: search, Items: holders.Items, Next: nextPage(v, holders.Next), Form: f}
 	return page{template: "lockholders", title: "Lock holders", status: f.status(), data: data}, err
 }
 
