@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pressly/goose/v3"
+
 	"github.com/cambio-oauth/cambio/migrations"
 	"github.com/cambio-oauth/cambio/storage"
 	"github.com/cambio-oauth/cambio/storage/storagetest"
@@ -213,12 +215,20 @@ func TestVersions(t *testing.T) {
 			t.Errorf("asking made %v", got)
 		}
 		names := db.up(t)
+		version := func(i int) int64 { // numbers may be left out
+			n, err := goose.NumericComponent(names[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		last := version(len(names) - 1)
 		applied, known, err := migrations.Versions(t.Context(), db.DB, db.dialect)
-		if err != nil || applied != known || known != int64(len(names)) {
-			t.Errorf("%d of %d, want %d (%v)", applied, known, len(names), err)
+		if err != nil || applied != known || known != last {
+			t.Errorf("%d of %d, want %d (%v)", applied, known, last, err)
 		}
 		db.must(t, "DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)")
-		if applied, _, err = migrations.Versions(t.Context(), db.DB, db.dialect); err != nil || applied != known-1 {
+		if applied, _, err = migrations.Versions(t.Context(), db.DB, db.dialect); err != nil || applied != version(len(names)-2) {
 			t.Errorf("one step back it is at %d (%v)", applied, err)
 		}
 	})
