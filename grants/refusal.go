@@ -21,6 +21,12 @@ const (
 	ServerError            Code = "server_error"
 )
 
+// Codes lists every error code.
+func Codes() []Code {
+	return []Code{InvalidRequest, InvalidClient, InvalidGrant, InvalidScope, InvalidTarget, UnauthorizedClient, UnsupportedGrantType,
+		TemporarilyUnavailable, ServerError}
+}
+
 // Reason says why a subject token was refused. The same word stands in the
 // answer to an authenticated client, the log, the metrics and the exchange
 // record.
@@ -52,6 +58,13 @@ const (
 	KeysUnavailable     Reason = "keys_unavailable"     // ours, not the token's: always a 503
 	DatabaseUnavailable Reason = "database_unavailable" // likewise
 )
+
+// Reasons lists every reason.
+func Reasons() []Reason {
+	return []Reason{Malformed, TooLarge, AlgNotAllowed, HeaderNotAllowed, TypNotAllowed, IssuerUnknown, KeyNotFound, KeyAmbiguous, KeyUnusable,
+		SignatureInvalid, AudienceMismatch, TokenExpired, TokenNotYetValid, LifetimeTooLong, ClaimMissing, ClaimInvalid, ConditionFailed,
+		WrongTokenKind, PermissionsInvalid, Replayed, IntegratorDisabled, KeysUnavailable, DatabaseUnavailable}
+}
 
 // Refusal is why a request was not granted. It is a value: grants return it,
 // handlers alone writes it.

@@ -2,6 +2,9 @@ package grants_test
 
 import (
 	"errors"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +67,30 @@ func TestReasonsAreThoseOfTheContract(t *testing.T) {
 	} {
 		if string(test.reason) != test.word {
 			t.Errorf("got %q, want %q", test.reason, test.word)
+		}
+	}
+}
+
+// Whoever counts by word must miss none.
+func TestTheListsOfWordsAreWhole(t *testing.T) {
+	source, err := os.ReadFile("refusal.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes, reasons []string
+	for _, code := range grants.Codes() {
+		codes = append(codes, string(code))
+	}
+	for _, reason := range grants.Reasons() {
+		reasons = append(reasons, string(reason))
+	}
+	for kind, list := range map[string][]string{"Code": codes, "Reason": reasons} {
+		var declared []string
+		for _, found := range regexp.MustCompile(`(?m)^\t\w+ +`+kind+` += "(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+			declared = append(declared, found[1])
+		}
+		if !slices.Equal(list, declared) || len(list) < 9 {
+			t.Errorf("%s: listed %v, declared %v", kind, list, declared)
 		}
 	}
 }
