@@ -186,6 +186,17 @@ type AuditSummary struct {
 	Incomplete  bool             // there are more kinds of attempts than are counted
 }
 
+// CountsKept is how long counts of attempts are kept.
+const CountsKept = 31 * 24 * time.Hour
+
+// ExchangeCount is how many attempts of one hour had one outcome.
+type ExchangeCount struct {
+	Hour   time.Time // when it began
+	Result string    // granted or refused
+	Reason string    // of a refusal, or else its error code
+	Count  int64
+}
+
 // ExchangeFilter names records; what is empty names all.
 type ExchangeFilter struct {
 	Result, Reason, ClientID, Issuer, Subject, KeyID, TokenID, SubjectTokenHash string

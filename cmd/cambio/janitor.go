@@ -28,6 +28,7 @@ func (p *program) clean(ctx context.Context) error {
 		purge(p.store.PurgeRevoked, expired), purge(p.store.PurgeConsumed, expired), purge(p.store.PurgeSubjectEpochs, expired),
 		purge(p.store.PurgeSessions, now),
 		purge(p.store.PurgeAnswers, now.Add(-registry.AnswersKept)),
+		purge(p.store.PurgeExchangeCounts, now.Add(-registry.CountsKept)),
 		p.store.DeleteSigningKeys(ctx, now.Add(-2*signing.Retain)), p.store.PrepareExchanges(ctx, now),
 	}
 	if p.config.exchangeRetention > 0 {

@@ -41,6 +41,7 @@ const (
 	keyUsesInterval   = time.Minute
 	rotationInterval  = time.Minute
 	rehashInterval    = 10 * time.Second
+	countsInterval    = 5 * time.Second
 )
 
 // program is a running server.
@@ -53,6 +54,7 @@ type program struct {
 	directory *directory
 	explainer explainer
 	exchanges *storage.ExchangeLog
+	tally     *storage.Tally
 	metrics   *metrics
 	load      func() (atOnce, most int, turnedAway int64)
 	tracing   *tracing // nil when off
@@ -90,7 +92,7 @@ func start(ctx context.Context, c *config, log *slog.Logger) (_ *program, err er
 	if err := p.openDirectory(ctx); err != nil {
 		return nil, err
 	}
-	p.exchanges = storage.NewExchangeLog(p.store, c.exchangeLog, log)
+	p.exchanges, p.tally = storage.NewExchangeLog(p.store, c.exchangeLog, log), storage.NewTally(p.store, log)
 	p.metrics = newMetrics(p.keys.States, p.exchanges.Dropped, func() bool {
 		_, err := p.ready(context.Background())
 		return err == nil
@@ -234,7 +236,7 @@ func (p *program) router() (http.Handler, error) {
 		Verifier:    verifier,
 		Alive:       alive(p.store),
 		Revoke:      p.store.Revoke,
-		Record:      record(p.exchanges),
+		Record:      record(p.exchanges, p.tally),
 		JWKS:        p.ring.JWKS,
 		Algorithms:  p.ring.Algorithms,
 		Sign:        p.ring.Sign,
@@ -327,6 +329,10 @@ func (p *program) run(router http.Handler) {
 	p.every(ctx, keyUsesInterval, "note which keys were used", p.keys.SaveUses)
 	p.every(ctx, rotationInterval, "rotate the signing keys on schedule", p.rotateWhenDue)
 	p.every(ctx, rehashInterval, "hash client secrets under the present secret key", p.directory.rehash)
+	p.every(ctx, countsInterval, "store counts of exchanges", func(ctx context.Context) error {
+		_ = p.tally.Flush(ctx) // which says itself what is wrong, once
+		return nil
+	})
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
 	p.serve(p.public, identified(p.config.trustedProxies, p.tracing.requests(p.leaveNoConnection(closeAmbiguous(router)))))
 	if p.ops != nil {

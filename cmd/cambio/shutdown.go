@@ -61,8 +61,13 @@ func (p *program) close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	if p.tally != nil {
+		if err := p.tally.Flush(ctx); err != nil {
+			p.log.Warn("the last counts of exchanges are lost", "error", err) // no reason to end with a failure
+		}
+	}
 	if err := p.tracing.close(ctx); err != nil {
-		p.log.Warn("the last traces are lost", "error", err) // no reason to end with a failure
+		p.log.Warn("the last traces are lost", "error", err) // nor is this
 	}
 	if p.store != nil {
 		failures = append(failures, p.store.Close())

@@ -250,8 +250,8 @@ func issuedAfter(claims *accesstoken.Claims, notBefore time.Time) bool {
 	return notBefore.IsZero() || time.Unix(claims.IssuedAt, 0).After(notBefore.Add(clockSkew))
 }
 
-// record translates an attempt for the exchange log.
-func record(log *storage.ExchangeLog) func(context.Context, handlers.Attempt) error {
+// record translates an attempt for the exchange log, and counts it.
+func record(log *storage.ExchangeLog, tally *storage.Tally) func(context.Context, handlers.Attempt) error {
 	return func(ctx context.Context, a handlers.Attempt) error {
 		e := registry.Exchange{
 			At: a.At, GrantType: a.GrantType, Result: registry.ResultGranted, IntegratorID: a.IntegratorID, ClientID: a.ClientID,
@@ -265,6 +265,11 @@ func record(log *storage.ExchangeLog) func(context.Context, handlers.Attempt) er
 			e.Result, e.Code, e.Reason = registry.ResultRefused, string(a.Refusal.Code), string(a.Refusal.Reason)
 			e.Granted, e.TokenID, e.ExpiresAt = nil, "", time.Time{}
 		}
-		return log.Record(ctx, e, a.Stranger)
+		err := log.Record(ctx, e, a.Stranger)
+		if err != nil && a.Refusal == nil { // no token leaves
+			e.Result, e.Code, e.Reason = registry.ResultRefused, string(grants.TemporarilyUnavailable), string(grants.DatabaseUnavailable)
+		}
+		tally.Count(&e)
+		return err
 	}
 }

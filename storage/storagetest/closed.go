@@ -136,13 +136,20 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"PurgeAnswers":        func(ctx context.Context) error { return second(s.PurgeAnswers(ctx, time.Now())) },
 		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
 		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
-		"Migrations":          nil, // PostgreSQL's have a connection of their own
-		"SchemaVersions":      func(ctx context.Context) error { _, _, err := s.SchemaVersions(ctx); return err },
-		"Migrate":             nil,
-		"Ping":                s.Ping,
-		"Close":               nil,
-		"Serve":               nil, // PostgreSQL serves any number
-		"Listen":              nil, // nor has it an answer
+		"ExchangeCounts":      func(ctx context.Context) error { return second(s.ExchangeCounts(ctx, "x", time.Now(), time.Now())) },
+		"PurgeExchangeCounts": func(ctx context.Context) error { return second(s.PurgeExchangeCounts(ctx, time.Now())) },
+		"(*Tally).Flush": func(ctx context.Context) error {
+			tally, e := storage.NewTally(s, quiet()), granted("x")
+			tally.Count(&e)
+			return tally.Flush(ctx)
+		},
+		"Migrations":     nil, // PostgreSQL's have a connection of their own
+		"SchemaVersions": func(ctx context.Context) error { _, _, err := s.SchemaVersions(ctx); return err },
+		"Migrate":        nil,
+		"Ping":           s.Ping,
+		"Close":          nil,
+		"Serve":          nil, // PostgreSQL serves any number
+		"Listen":         nil, // nor has it an answer
 		"(*ExchangeLog).Record": func(ctx context.Context) error {
 			log := newLog(t, s, storage.LogDurable)
 			defer log.Close()
