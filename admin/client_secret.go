@@ -34,7 +34,7 @@ func (a *API) addSecret(w http.ResponseWriter, r request) error {
 	if err := mustHaveNoBody(r); err != nil {
 		return err
 	}
-	client, err := a.config.Store.Client(ctx, integratorID, mux.Vars(r.Request)["client_id"])
+	client, err := a.shownClient(ctx, integratorID, mux.Vars(r.Request)["client_id"])
 	if err != nil {
 		return err
 	}
@@ -44,9 +44,8 @@ func (a *API) addSecret(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	shown := &shownClient{Client: *client}
-	return a.answered(ctx, w, func(ctx context.Context) error { return a.service.addSecret(ctx, shown, overlap) }, func(context.Context, registry.Inside) (reply, error) {
-		return newReply(http.StatusCreated, strings.TrimSuffix(r.URL.Path, "/secret"), etag(&client.Object), viewClient(shown))
+	return a.answered(ctx, w, func(ctx context.Context) error { return a.service.addSecret(ctx, client, overlap) }, func(context.Context, registry.Inside) (reply, error) {
+		return newReply(http.StatusCreated, strings.TrimSuffix(r.URL.Path, "/secret"), etag(&client.Object), a.viewClient(client))
 	})
 }
 

@@ -29,13 +29,59 @@ type clientView struct {
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret,omitempty"` // in the creating answer only
 	clientInput
+	LastUsedAt time.Time    `json:"last_used_at,omitzero"`
+	Secrets    []secretView `json:"secrets"`
 }
 
-// shownClient is a client with its new secret, which is known while it is made
-// and never again.
+// secretView is a secret that works, and nothing of the secret.
+type secretView struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// shownClient is a client with what is known of it besides, and with its new
+// secret, which is known while it is made and never again.
 type shownClient struct {
 	registry.Client
+	state  registry.ClientState
 	secret string
+}
+
+func (a *API) shownClient(ctx context.Context, integratorID, clientID string) (*shownClient, error) {
+	c, err := a.config.Store.Client(ctx, integratorID, clientID)
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.showClients(ctx, []registry.Client{*c})
+	if err != nil {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+func (a *API) showClients(ctx context.Context, clients []registry.Client) ([]shownClient, error) {
+	states, err := a.config.Store.ClientStates(ctx, clients)
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]shownClient, len(clients))
+	for i, c := range clients {
+		shown[i] = shownClient{Client: c, state: states[c.ClientID]}
+	}
+	return shown, nil
+}
+
+func (a *API) viewClient(c *shownClient) any {
+	view := clientView{
+		objectView: viewOf(c.Object), ClientID: c.ClientID, ClientSecret: c.secret, clientInput: clientMembers(&c.Client),
+		LastUsedAt: c.state.LastUsed, Secrets: []secretView{},
+	}
+	for _, secret := range c.state.Secrets {
+		if secret.ExpiresAt.IsZero() || a.config.Now().Before(secret.ExpiresAt) {
+			view.Secrets = append(view.Secrets, secretView{secret.CreatedAt, secret.ExpiresAt})
+		}
+	}
+	return view
 }
 
 func (a *API) clients() collection[shownClient, clientInput] {
@@ -51,42 +97,37 @@ func (a *API) clients() collection[shownClient, clientInput] {
 		},
 		input: func(c *shownClient) clientInput { return clientMembers(&c.Client) },
 		apply: func(in clientInput, c *shownClient) error { return applyClient(in, &c.Client) },
-		view:  viewClient,
+		view:  a.viewClient,
 		key:   func(c *shownClient) (string, *registry.Object) { return c.ClientID, &c.Object },
 		list: func(ctx context.Context, integratorID string, page registry.Page) ([]shownClient, error) {
 			list, err := store.Clients(ctx, integratorID, page)
-			return showClients(list), err
-		},
-		get: func(ctx context.Context, integratorID, clientID string) (*shownClient, error) {
-			c, err := store.Client(ctx, integratorID, clientID)
 			if err != nil {
 				return nil, err
 			}
-			return &shownClient{Client: *c}, nil
+			return a.showClients(ctx, list)
 		},
-		create: a.service.createClient,
+		get: a.shownClient,
+		create: func(ctx context.Context, caller Caller, c *shownClient) error {
+			err := a.service.createClient(ctx, caller, c)
+			c.state.Secrets = c.Secrets
+			return err
+		},
 		update: func(ctx context.Context, caller Caller, was, c *shownClient) error {
+			if c.AuthMethod == registry.AuthKey {
+				c.state.Secrets = nil // they are deleted
+			}
 			return a.service.updateClient(ctx, caller, &was.Client, &c.Client)
 		},
 		remove:  store.DeleteClient,
 		natural: []string{"client_name"},
 		named: func(ctx context.Context, integratorID string, key map[string]string) ([]shownClient, error) {
 			list, err := store.ClientsNamed(ctx, integratorID, key["client_name"])
-			return showClients(list), err
+			if err != nil {
+				return nil, err
+			}
+			return a.showClients(ctx, list)
 		},
 	}
-}
-
-func showClients(list []registry.Client) []shownClient {
-	shown := make([]shownClient, len(list))
-	for i := range list {
-		shown[i].Client = list[i]
-	}
-	return shown
-}
-
-func viewClient(c *shownClient) any {
-	return clientView{objectView: viewOf(c.Object), ClientID: c.ClientID, ClientSecret: c.secret, clientInput: clientMembers(&c.Client)}
 }
 
 func clientMembers(c *registry.Client) clientInput {

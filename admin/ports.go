@@ -131,7 +131,8 @@ type clients interface {
 	Clients(ctx context.Context, integratorID string, page registry.Page) ([]registry.Client, error)
 	UpdateClient(ctx context.Context, c *registry.Client, terms registry.ClientTerms) error
 	DeleteClient(ctx context.Context, integratorID, clientID string) error
-	AddClientSecret(ctx context.Context, integratorID, clientID string, secret registry.ClientSecret, overlap time.Duration) error
+	AddClientSecret(ctx context.Context, integratorID, clientID string, secret registry.ClientSecret, overlap time.Duration) ([]registry.ClientSecret, error)
+	ClientStates(ctx context.Context, clients []registry.Client) (map[string]registry.ClientState, error)
 }
 
 type lockHolders interface {

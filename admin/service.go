@@ -195,7 +195,8 @@ func (s *service) addSecret(ctx context.Context, c *shownClient, overlap time.Du
 		return err
 	}
 	hash := registry.ClientSecret{Hash: s.config.Pepper.Hash(c.secret)}
-	return s.changed(ctx, s.config.Store.AddClientSecret(ctx, c.IntegratorID, c.ClientID, hash, overlap))
+	c.state.Secrets, err = s.config.Store.AddClientSecret(ctx, c.IntegratorID, c.ClientID, hash, overlap)
+	return s.changed(ctx, err)
 }
 
 // createResourceServer makes a resource server and the client it introspects

@@ -23,6 +23,12 @@ const (
 	MaxJWKSBytes     = 16 << 10
 )
 
+// ClientState is what is known of a client besides what somebody registered.
+type ClientState struct {
+	LastUsed time.Time      // when it last got a token; zero: never
+	Secrets  []ClientSecret // without their hashes, the oldest first
+}
+
 // ClientTerms are what a client is stored under besides its own members.
 type ClientTerms struct {
 	// AnyScope lets the client have scopes that its integrator is not entitled

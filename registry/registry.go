@@ -90,6 +90,7 @@ func (c *Client) Public() bool { return c.AuthMethod == "none" }
 // ClientSecret is the keyed hash of a secret; the secret itself is nowhere.
 type ClientSecret struct {
 	Hash      []byte
+	CreatedAt time.Time // set by the store
 	ExpiresAt time.Time // zero: does not end
 }
 

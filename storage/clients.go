@@ -44,6 +44,10 @@ type secretRow struct {
 // TableName implements gorm's tabler.
 func (secretRow) TableName() string { return "client_secrets" }
 
+func (r secretRow) secret() registry.ClientSecret {
+	return registry.ClientSecret{Hash: r.Hash, CreatedAt: fromMicros(r.CreatedAt), ExpiresAt: fromMicros(r.ExpiresAt)}
+}
+
 func (r clientRow) client() registry.Client {
 	return registry.Client{
 		Object: r.Object.value(), ClientID: r.ClientID, Owner: registry.Owner(r.Owner),
@@ -140,11 +144,13 @@ func (s *Store) insertClient(tx *gorm.DB, c *registry.Client) error {
 }
 
 func (s *Store) insertSecrets(tx *gorm.DB, c *registry.Client) error {
-	for _, secret := range c.Secrets {
-		row := secretRow{ClientID: c.ClientID, Hash: secret.Hash, CreatedAt: micros(s.now()), ExpiresAt: micros(secret.ExpiresAt)}
+	now := micros(s.now())
+	for i, secret := range c.Secrets {
+		row := secretRow{ClientID: c.ClientID, Hash: secret.Hash, CreatedAt: now, ExpiresAt: micros(secret.ExpiresAt)}
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
+		c.Secrets[i].CreatedAt = fromMicros(now)
 	}
 	return nil
 }
@@ -204,13 +210,15 @@ func (s *Store) UpdateClient(ctx context.Context, c *registry.Client, terms regi
 	return err
 }
 
-// AddClientSecret gives a client another secret. Those it has end after the
-// overlap, unless they end before; what has ended by now is deleted.
-// ErrConflict: it has too many.
-func (s *Store) AddClientSecret(ctx context.Context, integratorID, clientID string, secret registry.ClientSecret, overlap time.Duration) error {
+// AddClientSecret gives a client another secret, and gives those it has then,
+// without their hashes, the oldest first. The others end after the overlap,
+// unless they end before; what has ended by now is deleted. ErrConflict: it has
+// too many.
+func (s *Store) AddClientSecret(ctx context.Context, integratorID, clientID string, secret registry.ClientSecret, overlap time.Duration) ([]registry.ClientSecret, error) {
 	now := s.now()
 	othersEnd := now.Add(overlap)
-	return s.change(ctx, func(tx *gorm.DB) error {
+	var secrets []secretRow
+	err := s.change(ctx, func(tx *gorm.DB) error {
 		row, err := take[clientRow](tx, "integrator_id = ? AND client_id = ?", integratorID, clientID)
 		if err != nil {
 			return err
@@ -229,15 +237,18 @@ func (s *Store) AddClientSecret(ctx context.Context, integratorID, clientID stri
 		if err := tx.Create(&added).Error; err != nil {
 			return err
 		}
-		var count int64
-		if err := tx.Table("client_secrets").Where("client_id = ?", clientID).Count(&count).Error; err != nil {
+		if err := tx.Select("client_id", "created_at", "expires_at").Where("client_id = ?", clientID).Order("created_at").Find(&secrets).Error; err != nil {
 			return err
 		}
-		if count > registry.MaxClientSecrets {
+		if len(secrets) > registry.MaxClientSecrets {
 			return registry.Conflict(fmt.Sprintf("this client has %d secrets already, which is the most: wait until one has ended, or end them with overlap=0", registry.MaxClientSecrets))
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return convertAll(secrets, secretRow.secret), nil
 }
 
 // DeleteClient deletes a client of an integrator. Its tokens die with it.

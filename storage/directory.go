@@ -181,7 +181,7 @@ func readContents(tx *gorm.DB, c *registry.Contents) error {
 	}
 	byClient := map[string][]registry.ClientSecret{}
 	for _, secret := range secrets {
-		byClient[secret.ClientID] = append(byClient[secret.ClientID], registry.ClientSecret{Hash: secret.Hash, ExpiresAt: fromMicros(secret.ExpiresAt)})
+		byClient[secret.ClientID] = append(byClient[secret.ClientID], secret.secret())
 	}
 	for i := range c.Clients {
 		c.Clients[i].Secrets = byClient[c.Clients[i].ClientID]

@@ -198,6 +198,7 @@ func (w *company) tenant() *tenant {
 	t.ids["scope_rule"] = made(of+"/scope-rules", "id", object{"permission": name, "scope": name})
 	w.operator.admin("PUT", of+"/lock-holders/"+t.ids["lock_holder"], nil).mustBe(w.s.t, http.StatusNoContent)
 	t.token = (&party{s: w.operator, id: integrator}).adminToken("integrator.admin")
+	w.s.flush() // or the client's last use would show up as a change
 	return t
 }
 

@@ -266,6 +266,14 @@ func exchangeForm(subjectToken string, members ...string) url.Values {
 	return form
 }
 
+// flush stores what the server has counted, which it does every 5 seconds.
+func (s *server) flush() {
+	s.t.Helper()
+	if err := s.p.tally.Flush(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // introspect asks as the operator, to whom every token is known.
 func (s *server) introspect(token string) answer {
 	s.t.Helper()

@@ -31,7 +31,7 @@ func testClientSecrets(t *testing.T, store *storage.Store) {
 	c.Secrets = []registry.ClientSecret{{Hash: []byte("first")}}
 	ok(t, store.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}))
 	add := func(hash string, overlap time.Duration) error {
-		return store.AddClientSecret(t.Context(), i.ID, c.ClientID, registry.ClientSecret{Hash: []byte(hash)}, overlap)
+		return second(store.AddClientSecret(t.Context(), i.ID, c.ClientID, registry.ClientSecret{Hash: []byte(hash)}, overlap))
 	}
 	ends := func(hash string, in time.Duration) {
 		t.Helper()
@@ -59,9 +59,9 @@ func testClientSecrets(t *testing.T, store *storage.Store) {
 	ends(fmt.Sprint(registry.MaxClientSecrets-2), 0) // the refused one ended nothing
 	ok(t, add("last", 0))
 	for name, err := range map[string]error{
-		"another integrator's": store.AddClientSecret(t.Context(), "other", c.ClientID, registry.ClientSecret{Hash: []byte("x")}, 0),
-		"no integrator's":      store.AddClientSecret(t.Context(), "", c.ClientID, registry.ClientSecret{Hash: []byte("x")}, 0),
-		"nobody's":             store.AddClientSecret(t.Context(), i.ID, "unknown", registry.ClientSecret{Hash: []byte("x")}, 0),
+		"another integrator's": second(store.AddClientSecret(t.Context(), "other", c.ClientID, registry.ClientSecret{Hash: []byte("x")}, 0)),
+		"no integrator's":      second(store.AddClientSecret(t.Context(), "", c.ClientID, registry.ClientSecret{Hash: []byte("x")}, 0)),
+		"nobody's":             second(store.AddClientSecret(t.Context(), i.ID, "unknown", registry.ClientSecret{Hash: []byte("x")}, 0)),
 	} {
 		if !errors.Is(err, registry.ErrNotFound) {
 			t.Errorf("%s client: %v", name, err)
@@ -136,7 +136,7 @@ func testNoSecretForKeys(t *testing.T, store *storage.Store) {
 		c := client(i.ID)
 		c.Secrets, c.AuthMethod, c.JWKSURI = nil, method, "https://client.example/jwks"
 		ok(t, store.CreateClient(t.Context(), c, registry.ClientTerms{AnyScope: true}))
-		err := store.AddClientSecret(t.Context(), i.ID, c.ClientID, registry.ClientSecret{Hash: []byte("x")}, 0)
+		_, err := store.AddClientSecret(t.Context(), i.ID, c.ClientID, registry.ClientSecret{Hash: []byte("x")}, 0)
 		if !errors.Is(err, registry.ErrConflict) {
 			t.Errorf("%s: %v", method, err)
 		}

@@ -56,7 +56,10 @@ func callsOfClients(s *storage.Store) calls {
 			return s.UpdateClient(ctx, newClient("x"), registry.ClientTerms{AnyScope: true})
 		},
 		"AddClientSecret": func(ctx context.Context) error {
-			return s.AddClientSecret(ctx, "x", "y", registry.ClientSecret{Hash: []byte("z")}, 0)
+			return second(s.AddClientSecret(ctx, "x", "y", registry.ClientSecret{Hash: []byte("z")}, 0))
+		},
+		"ClientStates": func(ctx context.Context) error {
+			return second(s.ClientStates(ctx, []registry.Client{*newClient("x")}))
 		},
 		"DeleteClient":      func(ctx context.Context) error { return s.DeleteClient(ctx, "x", "y") },
 		"EnsureOperator":    func(ctx context.Context) error { return s.EnsureOperator(ctx, newOperator()) },

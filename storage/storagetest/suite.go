@@ -40,7 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) *storage.Store) {
 	} {
 		t.Run(name, func(t *testing.T) { test(&suite{T: t, store: open(t)}) })
 	}
-	for _, tests := range []map[string]func(*testing.T, *storage.Store){rules(), keyRules(), countRules()} {
+	for _, tests := range []map[string]func(*testing.T, *storage.Store){rules(), keyRules(), countRules(), stateRules()} {
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) { test(t, open(t)) })
 		}
