@@ -60,6 +60,8 @@ func (a *API) Mount(router *mux.Router) {
 	a.route(routes, "/signing-keys", methods{http.MethodGet: a.listSigningKeys})
 	a.route(routes, "/signing-keys/rotate", methods{http.MethodPost: a.once(a.rotateSigningKeys)})
 	a.route(routes, "/audit-events", methods{http.MethodGet: a.listAuditEvents})
+	a.route(routes, "/exchange-statistics", methods{http.MethodGet: a.allStatistics})
+	a.route(routes, "/integrators/{integrator}/exchange-statistics", methods{http.MethodGet: a.integratorStatistics})
 	a.route(routes, "/integrators/{integrator}/exchanges", methods{http.MethodGet: a.listExchanges})
 	a.route(routes, "/integrators/{integrator}/exchanges/explain", methods{http.MethodPost: a.explainExchange})
 	a.route(routes, "/integrators/{integrator}/tokens/revoke", methods{http.MethodPost: a.once(a.revokeTokens)})

@@ -154,6 +154,7 @@ func TestDocumentHasTheLimits(t *testing.T) {
 	schema := func(name string) *openapi3.Schema { return doc.Components.Schemas[name].Value }
 	client, _ := doc.members(t, "ClientInput")
 	limit := doc.Components.Parameters["Limit"].Value.Schema.Value
+	hours := doc.Components.Parameters["Hours"].Value.Schema.Value
 	for _, c := range []struct {
 		what             string
 		documented, code any
@@ -162,6 +163,8 @@ func TestDocumentHasTheLimits(t *testing.T) {
 		{"limit, default", limit.Default, defaultLimit},
 		{"max_lifetime, at most", *schema("MaxLifetime").Max, registry.MaxMaxLifetime.Seconds()},
 		{"access_token_ttl, at most", *client["access_token_ttl"].Value.Max, registry.MaxAccessTokenTTL.Seconds()},
+		{"hours, at most", *hours.Max, maxHours},
+		{"hours, default", hours.Default, defaultHours},
 		{"algorithms", schema("Algorithms").Items.Value.Enum, registry.Algorithms()},
 		{"grant_types", schema("GrantTypes").Items.Value.Enum, grantTypes()},
 		{"format", schema("Format").Enum, []string{registry.FormatAuto, registry.FormatJWKS, registry.FormatPEM}},

@@ -98,6 +98,7 @@ type Store interface {
 	resourceServers
 	registry.Inside
 	Exchanges(ctx context.Context, integratorID string, filter registry.ExchangeFilter, page registry.Page) ([]registry.Exchange, error)
+	ExchangeCounts(ctx context.Context, integratorID string, from, to time.Time) ([]registry.ExchangeCount, error)
 	AuditEvents(ctx context.Context, integratorID string, page registry.Page) ([]registry.AuditEvent, error)
 	Answer(ctx context.Context, caller, key string) (*registry.Answer, error)
 	AuditSummary(ctx context.Context, integratorID, changeID string) (*registry.AuditSummary, error)

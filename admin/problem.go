@@ -87,6 +87,7 @@ func problemOf(err error) problem {
 		{errSearch, http.StatusBadRequest, "invalid_search"},
 		{errFilter, http.StatusBadRequest, "invalid_filter"},
 		{errOverlap, http.StatusBadRequest, "invalid_overlap"},
+		{errHours, http.StatusBadRequest, "invalid_hours"},
 		{errTooLarge, http.StatusRequestEntityTooLarge, "too_large"},
 		{errMediaType, http.StatusUnsupportedMediaType, "unsupported_media_type"},
 		{errIdempotencyKey, http.StatusBadRequest, "invalid_idempotency_key"},

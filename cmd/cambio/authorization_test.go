@@ -83,6 +83,8 @@ func permits() map[string]permit {
 		"PATCH /integrators/{integrator}/scope-rules/{scope_rule}":    {`{"scope":"renamed"}`, 403, 200},
 		"DELETE /integrators/{integrator}/scope-rules/{scope_rule}":   {"", 403, 204},
 		"GET /integrators/{integrator}/exchanges":                     {"", 200, 200},
+		"GET /exchange-statistics":                                    {"", 404, 200},
+		"GET /integrators/{integrator}/exchange-statistics":           {"", 200, 200},
 		"POST /integrators/{integrator}/tokens/revoke":                {"", 204, 204},
 	}
 }
