@@ -90,7 +90,7 @@ type life struct {
 func timeline(label string, now time.Time, lives []life) lanes {
 	const left, width, row = 210, 560, 24
 	l := lanes{Width: left + width + 8, Height: row * max(len(lives), 1), NowX: left + width, Label: label}
-	first := now.Add(-24 * time.Hour)
+	first := now.Add(-time.Hour)
 	for _, one := range lives {
 		if !one.From.IsZero() && one.From.Before(first) {
 			first = one.From

@@ -17,6 +17,7 @@ type exchangesPage struct {
 	Reasons   []count
 	Hours     string
 	Filtered  bool
+	Names     map[string]string // of clients, by client_id
 }
 
 // filters are those of the API.
@@ -27,7 +28,7 @@ func filters() []string {
 func (p *Panel) exchanges(v *visit) (page, error) {
 	given := v.URL.Query()
 	show := exchangesPage{Form: &form{Values: given}, Home: v.home(), Hours: given.Get("hours")}
-	query := url.Values{"limit": {"50"}}
+	query := url.Values{"limit": {"25"}}
 	for _, name := range filters() {
 		if value := given.Get(name); value != "" {
 			query.Set(name, value)
@@ -49,6 +50,19 @@ func (p *Panel) exchanges(v *visit) (page, error) {
 	if _, err := v.ask(request{method: "GET", path: v.api("exchange-statistics"), query: url.Values{"hours": {show.Hours}}}, &show.Stats); err != nil {
 		return page{}, err
 	}
+	clients, err := all[client](v, v.api("clients"))
+	if err != nil {
+		return page{}, err
+	}
+	show.Names = namesOf(clients)
 	show.Chart, show.Reasons = chartOf(show.Stats), top(show.Stats.Reasons, 8)
 	return page{template: "exchanges", title: "Exchanges", status: show.Form.status(), data: show}, nil
+}
+
+func namesOf(clients []client) map[string]string {
+	names := map[string]string{}
+	for _, c := range clients {
+		names[c.ClientID] = c.Name
+	}
+	return names
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -66,7 +67,10 @@ func (p *Panel) explain(v *visit) (page, error) {
 		if err := show.Form.faulty(err); err != nil {
 			return page{}, err
 		}
-	} else if len(show.Answer.Token) > 0 {
+	} else {
+		show.Answer.tidy()
+	}
+	if show.Answer != nil && len(show.Answer.Token) > 0 {
 		var indented bytes.Buffer
 		if err := json.Indent(&indented, show.Answer.Token, "", "  "); err != nil {
 			return page{}, err
@@ -79,4 +83,19 @@ func (p *Panel) explain(v *visit) (page, error) {
 // tokenTypes are what a subject token can be sent as (RFC 8693 §3).
 func tokenTypes() []string {
 	return []string{"urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:id_token"}
+}
+
+// tidy leaves out which key URL a step is about where all are about one.
+func (e *explanation) tidy() {
+	var at []string
+	for _, s := range e.Steps {
+		if s.KeyURL != "" && !slices.Contains(at, s.KeyURL) {
+			at = append(at, s.KeyURL)
+		}
+	}
+	for i := range e.Steps {
+		if len(at) == 1 {
+			e.Steps[i].KeyURL = ""
+		}
+	}
 }

@@ -89,6 +89,7 @@ type homePage struct {
 	KeyURLs  []keyURL
 	Clients  []client
 	Refusals []exchange
+	Names    map[string]string // of clients, by client_id
 	Home     string
 	Ready    bool // there is a key URL, and a way to exchange
 }
@@ -114,7 +115,7 @@ func (p *Panel) homeWith(v *visit, f *form) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	show.Refusals = refusals.Items
+	show.Refusals, show.Names = refusals.Items, namesOf(show.Clients)
 	for _, k := range show.KeyURLs {
 		show.Ready = show.Ready || k.Clientless || len(show.Clients) > 0
 	}

@@ -117,7 +117,7 @@ func (p *Panel) functions() template.FuncMap {
 		"stamp":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"join":   strings.Join,
-		"words":  func(code string) string { return strings.ReplaceAll(code, "_", " ") },
+		"words":  words,
 		"cut":    cut,
 		"many":   manyOf,
 		"field":  newField,
@@ -126,6 +126,12 @@ func (p *Panel) functions() template.FuncMap {
 		"link":   safeLink,
 		"span":   span,
 	}
+}
+
+// words writes a code for people.
+func words(code string) string {
+	text := strings.ReplaceAll(code, "_", " ")
+	return strings.NewReplacer("key url", "key URL", "id token", "ID token", "jwks", "JWKS", "http", "HTTP", "tls", "TLS").Replace(text)
 }
 
 // reasonsPage explains every reason of a refusal.
