@@ -144,7 +144,7 @@ func TestEveryEndpointIsListed(t *testing.T) {
 			listed["/"+path] = true
 		}
 	}
-	unlisted := []string{"/auth/v1/token", "/auth/v1/token/", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"}
+	unlisted := []string{"/panel", "/panel/", "/auth/v1/token", "/auth/v1/token/", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"}
 	router, err := s.p.router()
 	if err != nil {
 		t.Fatal(err)
