@@ -72,7 +72,7 @@ func command() *cobra.Command {
 	demo.Flags().Bool("once", false, "end after the tour")
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Run the server", Args: cobra.NoArgs, RunE: runServe},
-		demo, migrate, keys, tokens, panel, explainCommand(),
+		demo, migrate, keys, tokens, panel, explainCommand(), applyCommand(), exportCommand(),
 		&cobra.Command{Use: "version", Short: "Print version, commit and Go version", Args: cobra.NoArgs, RunE: runVersion},
 		&cobra.Command{Use: "healthcheck", Short: "Ask the server on this machine whether it is ready", Args: cobra.NoArgs, RunE: runHealthcheck},
 	)

@@ -31,6 +31,7 @@ type call struct {
 	contentType  string // empty: application/json, if there is a body
 	ifMatch      string
 	ifNoneMatch  string
+	key          string // Idempotency-Key
 	accept       string
 }
 
@@ -94,12 +95,15 @@ func (w *twins) send(i int, c call) reply {
 	if c.ifNoneMatch != "" {
 		options = append(options, header("If-None-Match", c.ifNoneMatch))
 	}
+	if c.key != "" {
+		options = append(options, header("Idempotency-Key", c.key))
+	}
 	if c.accept != "" {
 		options = append(options, header("Accept", c.accept))
 	}
 	a := w.servers[i].do(c.method, names.values(c.path), names.values(c.body), options...)
 	r := reply{status: a.status, body: names.names(a.body)}
-	for _, name := range []string{"Location", "ETag", "Content-Type", "Allow", "Cache-Control", "WWW-Authenticate", "Retry-After"} {
+	for _, name := range []string{"Location", "ETag", "Content-Type", "Allow", "Cache-Control", "WWW-Authenticate", "Retry-After", "Idempotency-Replayed"} {
 		r.header += name + ": " + names.names(a.header.Get(name)) + "\n"
 	}
 	_ = json.Unmarshal([]byte(r.body), &r.json)

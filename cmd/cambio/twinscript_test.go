@@ -17,7 +17,7 @@ func TestDatabasesAnswerAlike(t *testing.T) {
 	const operator = "{token-1}"
 	s := &script{operator: operator, sheltered: true, twins: newTwins(t), random: rand.New(rand.NewPCG(7, 2026)), things: map[string][]thing{}, cursors: []string{"", "x"}}
 	s.open()
-	s.play(500)
+	s.play(600)
 	s.sweep()
 	s.sheltered = false
 	s.play(100)
@@ -26,8 +26,11 @@ func TestDatabasesAnswerAlike(t *testing.T) {
 			t.Errorf("no call was answered %d: the script proves little", status)
 		}
 	}
-	if s.asked < 600 || s.seen[201] < 50 || s.seen[200]+s.seen[204] < 150 {
+	if s.asked < 700 || s.seen[201] < 50 || s.seen[200]+s.seen[204] < 150 {
 		t.Errorf("the script proves little: %d calls, answered %v", s.asked, s.seen)
+	}
+	if s.replayed < 5 {
+		t.Errorf("only %d answers were given again", s.replayed)
 	}
 	t.Logf("%d calls, answered %v", s.asked, s.seen)
 }
@@ -46,6 +49,8 @@ type script struct {
 	operator string             // alias of its token
 	cursors  []string
 
+	replayed      int
+	posted        []call // with an idempotency key, and done
 	sheltered     bool   // the first integrator and its first client are left alone
 	administrator string // alias of the token of the first integrator's own
 	console       string // the form that gets one
@@ -91,6 +96,13 @@ func (s *script) open() {
 // learn keeps what later calls are about.
 func (s *script) learn(c call, r reply) {
 	location, kind := r.location(), kindOf(c.path)
+	if c.key != "" && r.status < 300 {
+		s.posted = append(s.posted, c)
+	}
+	if r.headerOf("Idempotency-Replayed") != "" { // what it tells is known
+		s.replayed++
+		return
+	}
 	if r.status == 201 && location != "" {
 		s.things[kind] = append(s.things[kind], thing{path: location, etags: []string{r.etag()}})
 	}
@@ -186,6 +198,15 @@ func (s *script) draw() call {
 		s.drawLink(&c)
 	default:
 		s.drawOther(&c)
+	}
+	if c.method == "POST" && s.random.IntN(4) == 0 {
+		c.key = one(s, []string{"a", `"a"`, `"`, fmt.Sprint("key ", s.asked), fmt.Sprint("key ", s.asked), fmt.Sprint("key ", s.asked), fmt.Sprint("key ", s.asked)})
+		if len(s.posted) > 0 && s.random.IntN(2) == 0 { // again, or nearly so
+			key := c.key
+			if c = one(s, s.posted); s.random.IntN(4) == 0 {
+				c.key = key
+			}
+		}
 	}
 	if c.method == "PATCH" || c.method == "DELETE" {
 		for _, kind := range []string{"integrators", "clients"} { // too much hangs on the first
