@@ -72,6 +72,22 @@ func (a *API) withHealth(ctx context.Context, integratorID string, keyURLs []reg
 	return list, nil
 }
 
+func (a *API) listKeyURLs(ctx context.Context, integratorID string, page registry.Page) ([]healthyKeyURL, error) {
+	list, err := a.config.Store.KeyURLs(ctx, integratorID, page)
+	if err != nil {
+		return nil, err
+	}
+	return a.withHealth(ctx, integratorID, list)
+}
+
+func (a *API) keyURLsAt(ctx context.Context, integratorID string, key map[string]string) ([]healthyKeyURL, error) {
+	list, err := a.config.Store.KeyURLsAt(ctx, integratorID, key["issuer"], key["url"])
+	if err != nil {
+		return nil, err
+	}
+	return a.withHealth(ctx, integratorID, list)
+}
+
 func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 	store := a.config.Store
 	return collection[healthyKeyURL, keyURLInput]{
@@ -89,14 +105,8 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 		},
 		view: a.viewKeyURL,
 		key:  func(k *healthyKeyURL) (string, *registry.Object) { return k.ID, &k.Object },
-		list: func(ctx context.Context, integratorID string, page registry.Page) ([]healthyKeyURL, error) {
-			list, err := store.KeyURLs(ctx, integratorID, page)
-			if err != nil {
-				return nil, err
-			}
-			return a.withHealth(ctx, integratorID, list)
-		},
-		get: a.healthyKeyURL,
+		list: a.listKeyURLs,
+		get:  a.healthyKeyURL,
 		create: func(ctx context.Context, caller Caller, k *healthyKeyURL) error {
 			if err := a.service.mayPointTo(caller, "", k.URL, "/url"); err != nil {
 				return err
@@ -124,13 +134,7 @@ func (a *API) keyURLs() collection[healthyKeyURL, keyURLInput] {
 			return store.DeleteKeyURL(ctx, integratorID, id, registry.KeyURLTerms{Audiences: a.config.SubjectAudiences})
 		},
 		natural: []string{"issuer", "url"},
-		named: func(ctx context.Context, integratorID string, key map[string]string) ([]healthyKeyURL, error) {
-			list, err := store.KeyURLsAt(ctx, integratorID, key["issuer"], key["url"])
-			if err != nil {
-				return nil, err
-			}
-			return a.withHealth(ctx, integratorID, list)
-		},
+		named:   a.keyURLsAt,
 		// Or PUT would put a change into force, and do something else when it is
 		// sent again.
 		blank: func(k *healthyKeyURL) { k.Audited = nil },
