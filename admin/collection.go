@@ -50,7 +50,7 @@ func mount[V, I any](a *API, routes *mux.Router, of func(*API) collection[V, I])
 		return func(w http.ResponseWriter, r request) error { return serve(a, w, r) }
 	}
 	a.route(routes, c.path, methods{http.MethodGet: bind(c.serveList), http.MethodPost: a.once(bind(c.serveCreate)),
-		http.MethodPut: func(w http.ResponseWriter, r request) error { return servePut(a, of, w, r) },
+		http.MethodPut: a.once(func(w http.ResponseWriter, r request) error { return servePut(a, of, w, r) }),
 	})
 	a.route(routes, c.path+"/{"+c.id+"}", methods{
 		http.MethodGet: bind(c.serveGet), http.MethodPatch: bind(c.serveUpdate), http.MethodDelete: bind(c.serveDelete),

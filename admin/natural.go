@@ -45,14 +45,6 @@ func (a *API) within(inside Store) *API {
 	return &API{config: config, service: &service{config: config}}
 }
 
-// placed is an object that is as it was to be.
-type placed struct {
-	status   int
-	location string
-	etag     string
-	object   any // nil unless it was created
-}
-
 // servePut makes an object be as the body says, whether or not it exists: who
 // calls knows how it is to be, and neither its id nor how it is. Looking and
 // writing are one change, so that two at once never make two.
@@ -78,94 +70,115 @@ func servePut[V, I any](a *API, of func(*API) collection[V, I], w http.ResponseW
 	if err != nil {
 		return err
 	}
-	var done placed
-	err = a.config.Store.Alone(r.Context(), func(inside Store) (err error) {
-		c := of(a.within(inside))
-		done, err = c.put(r, integratorID, key, in)
-		return err
-	})
-	if !errors.Is(err, errUnchanged) {
-		if err := a.service.changed(r.Context(), err); err != nil {
-			return err
+	put := placing[V, I]{request: r, name: key, in: in}
+	return a.answered(r.Context(), w, func(ctx context.Context) error {
+		err := a.config.Store.Alone(ctx, func(inside Store) error {
+			put.collection = of(a.within(inside))
+			if err := mustBeFirst(ctx, inside); err != nil {
+				return err
+			}
+			return put.run(integratorID)
+		})
+		if errors.Is(err, errUnchanged) {
+			return nil
 		}
-	}
-	w.Header().Set("Location", done.location)
-	w.Header().Set("ETag", done.etag)
-	if done.object != nil {
-		return a.answer(w, done.status, done.object)
-	}
-	w.WriteHeader(done.status)
-	return nil
+		return a.service.changed(ctx, err)
+	}, func(context.Context, registry.Inside) (reply, error) { return put.answer() })
 }
 
-// put creates, changes or leaves alone.
-func (c *collection[V, I]) put(r request, integratorID string, key map[string]string, in I) (placed, error) {
-	found, err := c.named(r.Context(), integratorID, key)
-	if err != nil {
-		return placed{}, err
+// mustBeFirst looks for the answer to the same request where nobody can give it
+// meanwhile: what the other one made would otherwise be found as it is to be.
+func mustBeFirst(ctx context.Context, inside Store) error {
+	pending := registry.AnswerOf(ctx)
+	if pending == nil {
+		return nil
 	}
-	match, noneMatch := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
+	_, err := inside.Answer(ctx, pending.Caller, pending.Key)
+	switch {
+	case err == nil:
+		return registry.ErrAnswered
+	case errors.Is(err, registry.ErrNotFound):
+		return nil
+	}
+	return err
+}
+
+// placing makes one object be as it is to be.
+type placing[V, I any] struct {
+	collection[V, I]
+	request request
+	name    map[string]string
+	in      I
+	answer  func() (reply, error) // once it is
+}
+
+// run creates, changes or leaves alone.
+func (p *placing[V, I]) run(integratorID string) error {
+	found, err := p.named(p.request.Context(), integratorID, p.name)
+	if err != nil {
+		return err
+	}
+	match, noneMatch := p.request.Header.Get("If-Match"), p.request.Header.Get("If-None-Match")
 	switch {
 	case len(found) > 1:
-		return placed{}, ambiguousError{len(found)}
+		return ambiguousError{len(found)}
 	case len(found) == 0 && match != "":
-		return placed{}, errPrecondition // RFC 9110 §13.1.1: there is nothing that it could name
+		return errPrecondition // RFC 9110 §13.1.1: there is nothing that it could name
 	case len(found) == 0:
-		return c.putNew(r, integratorID, in)
+		return p.make(integratorID)
 	}
 	was := &found[0]
-	_, object := c.key(was)
+	_, object := p.key(was)
 	switch {
 	case !matches(match, object):
-		return placed{}, errPrecondition
+		return errPrecondition
 	case noneMatch != "" && matches(noneMatch, object): // RFC 9110 §13.1.2
-		return placed{}, errExists
+		return errExists
 	}
-	return c.putOver(r, was, in)
+	return p.replace(was)
 }
 
-func (c *collection[V, I]) putNew(r request, integratorID string, in I) (placed, error) {
-	v := c.fresh(integratorID)
-	if err := c.apply(in, v); err != nil {
-		return placed{}, err
+func (p *placing[V, I]) make(integratorID string) error {
+	v := p.fresh(integratorID)
+	if err := p.apply(p.in, v); err != nil {
+		return err
 	}
-	ctx, err := c.creating(r, integratorID, v)
+	ctx, err := p.creating(p.request, integratorID, v)
 	if err != nil {
-		return placed{}, err
+		return err
 	}
-	if err := c.create(ctx, r.caller, v); err != nil {
-		return placed{}, err
+	p.answer = func() (reply, error) {
+		id, object := p.key(v)
+		return newReply(http.StatusCreated, p.request.URL.Path+"/"+id, etag(object), p.view(v))
 	}
-	id, object := c.key(v)
-	return placed{http.StatusCreated, r.URL.Path + "/" + id, etag(object), c.view(v)}, nil
+	return p.create(ctx, p.request.caller, v)
 }
 
-func (c *collection[V, I]) putOver(r request, was *V, in I) (placed, error) {
+func (p *placing[V, I]) replace(was *V) error {
 	v := new(V)
 	*v = *was
-	if c.blank != nil {
-		c.blank(v)
+	if p.blank != nil {
+		p.blank(v)
 	}
-	if err := c.apply(in, v); err != nil {
-		return placed{}, err
+	if err := p.apply(p.in, v); err != nil {
+		return err
 	}
-	same, err := equalInputs(c.input(was), c.input(v))
+	p.answer = func() (reply, error) {
+		id, object := p.key(v)
+		return reply{Status: http.StatusNoContent, Location: p.request.URL.Path + "/" + id, ETag: etag(object)}, nil
+	}
+	same, err := equalInputs(p.input(was), p.input(v))
 	if err != nil {
-		return placed{}, err
+		return err
 	}
-	id, object := c.key(was)
 	if same {
-		return placed{http.StatusNoContent, r.URL.Path + "/" + id, etag(object), nil}, errUnchanged
+		return errUnchanged
 	}
-	ctx, err := c.updating(r, was, v)
+	ctx, err := p.updating(p.request, was, v)
 	if err != nil {
-		return placed{}, err
+		return err
 	}
-	if err := c.update(ctx, r.caller, was, v); err != nil {
-		return placed{}, err
-	}
-	_, object = c.key(v)
-	return placed{http.StatusNoContent, r.URL.Path + "/" + id, etag(object), nil}, nil
+	return p.update(ctx, p.request.caller, was, v)
 }
 
 func equalInputs[I any](a, b I) (bool, error) {

@@ -16,11 +16,16 @@ import (
 // keyed sends a request of the operator with an idempotency key.
 func (s *server) keyed(key, path, body string, options ...option) answer {
 	s.t.Helper()
+	return s.keyedTo("POST", key, path, body, options...)
+}
+
+func (s *server) keyedTo(method, key, path, body string, options ...option) answer {
+	s.t.Helper()
 	options = append(options, header("Authorization", "Bearer "+s.token), header("Idempotency-Key", key))
 	if body != "" {
 		options = append(options, header("Content-Type", "application/json"))
 	}
-	return s.do("POST", "/admin/v1"+path, body, options...)
+	return s.do(method, "/admin/v1"+path, body, options...)
 }
 
 // changed counts the changes there were.
@@ -64,8 +69,8 @@ func TestIdempotencyKeyOfEveryOperation(t *testing.T) {
 		s := startServerAt(t, ahead.now, databaseURL, nil)
 		ahead.advance(10 * time.Second) // the next signing key is published by then
 		for _, operation := range slices.Sorted(maps.Keys(operations)) {
-			path, isPost := strings.CutPrefix(operation, "POST ")
-			if !isPost {
+			method, path, _ := strings.Cut(operation, " ")
+			if method != "POST" && (method != "PUT" || strings.HasSuffix(path, "/{lock_holder}")) {
 				continue
 			}
 			taken := operations[operation].Parameters.GetByInAndName("header", "Idempotency-Key") != nil
@@ -78,15 +83,19 @@ func TestIdempotencyKeyOfEveryOperation(t *testing.T) {
 			t.Run(operation, func(t *testing.T) {
 				acme := s.newParty(operation)
 				body := strings.ReplaceAll(table[operation].body, "{integrator}", acme.id)
+				query := "?x=y"
+				if key, rest, ok := strings.Cut(body, " "); ok && method == "PUT" {
+					path, body, query = path+key, rest, "&x=y"
+				}
 				path := strings.NewReplacer("{integrator}", acme.id, "{key_url}", acme.keyURL, "{client_id}", acme.clientID).Replace(path)
 				before := s.changed()
-				first := s.keyed(operation, path, body).mustBe(t, table[operation].operator)
-				sameAnswer(t, first, s.keyed(`"`+operation+`"`, path, body)) // the quotation marks are no part of it
+				first := s.keyedTo(method, operation, path, body).mustBe(t, table[operation].operator)
+				sameAnswer(t, first, s.keyedTo(method, `"`+operation+`"`, path, body)) // the quotation marks are no part of it
 				if n := s.changed() - before; n != 1 {
 					t.Errorf("it happened %d times", n)
 				}
-				s.keyed(operation, path+"?x=y", body).mustBeProblem(t, 422, "idempotency_key_reused")
-				s.keyed(operation, path, `{"x":1}`).mustBeProblem(t, 422, "idempotency_key_reused")
+				s.keyedTo(method, operation, path+query, body).mustBeProblem(t, 422, "idempotency_key_reused")
+				s.keyedTo(method, operation, path, `{"x":1}`).mustBeProblem(t, 422, "idempotency_key_reused")
 			})
 		}
 	})
@@ -101,19 +110,20 @@ func TestIdempotencyKeysAtOnce(t *testing.T) {
 	alone := startServer(t, storagetest.SQLite(t), nil)
 	for name, replicas := range map[string][]*server{"PostgreSQL": {one, two}, "SQLite": {alone, alone}} {
 		acme := replicas[0].newParty("Acme")
-		for what, c := range map[string]struct{ path, body string }{
-			"a secret":            {"/integrators/" + acme.id + "/clients/" + acme.clientID + "/secret?overlap=600", ""},
-			"a client":            {"/integrators/" + acme.id + "/clients", `{"client_name":"x"}`},
-			"what can clash":      {"/lock-holders", `{"name":"x","country_iso":"NO","organization_id":"919424508"}`},
-			"the end of a user":   {"/integrators/" + acme.id + "/tokens/revoke", `{"subject":"jane"}`},
-			"an integrator's end": {"/integrators/" + acme.id + "/tokens/revoke", ``},
+		for what, c := range map[string]struct{ method, path, body string }{
+			"what is to be":       {"PUT", "/integrators/" + acme.id + "/clients?client_name=put", `{}`},
+			"a secret":            {"POST", "/integrators/" + acme.id + "/clients/" + acme.clientID + "/secret?overlap=600", ""},
+			"a client":            {"POST", "/integrators/" + acme.id + "/clients", `{"client_name":"x"}`},
+			"what can clash":      {"POST", "/lock-holders", `{"name":"x","country_iso":"NO","organization_id":"919424508"}`},
+			"the end of a user":   {"POST", "/integrators/" + acme.id + "/tokens/revoke", `{"subject":"jane"}`},
+			"an integrator's end": {"POST", "/integrators/" + acme.id + "/tokens/revoke", ``},
 		} {
 			t.Run(name+": "+what, func(t *testing.T) {
 				before := replicas[0].changed()
 				answers := make([]answer, 12)
 				var all sync.WaitGroup
 				for i := range answers {
-					all.Go(func() { answers[i] = replicas[i%2].keyed(what, c.path, c.body) })
+					all.Go(func() { answers[i] = replicas[i%2].keyedTo(c.method, what, c.path, c.body) })
 				}
 				all.Wait()
 				first := slices.IndexFunc(answers, func(a answer) bool { return !replayed(a) })
