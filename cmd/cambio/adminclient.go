@@ -169,6 +169,30 @@ func (c *adminClient) do(ctx context.Context, r adminRequest) (*adminAnswer, err
 	}
 }
 
+// putTries is how often one thing is asked for whose answer is lost.
+const putTries = 3
+
+// patiently asks again for what may be asked twice: an object is made once by
+// its idempotency key, and its secret is told as often as needed.
+func (c *adminClient) patiently(ctx context.Context, r adminRequest) (*adminAnswer, error) {
+	for try := 1; ; try++ {
+		said, err := c.do(ctx, r)
+		if err == nil || !unclear(err) || try == putTries || ctx.Err() != nil {
+			return said, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(try) * time.Second):
+		}
+	}
+}
+
+// unclear tells whether something may have happened all the same.
+func unclear(err error) bool {
+	refusal := (*adminRefusal)(nil)
+	return !errors.As(err, &refusal) || refusal.status >= http.StatusInternalServerError
+}
+
 // send gives an answer of success.
 func (c *adminClient) send(request *http.Request) (*adminAnswer, error) {
 	response, err := c.client.Do(request)

@@ -2,13 +2,18 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -271,6 +276,43 @@ func TestApplyGoesOnAfterAnError(t *testing.T) {
 	}
 	if lines := s.applies(wholeDocument); lines[len(lines)-1] != "done: 2" || lines[len(lines)-2] != "= 10 unchanged" {
 		t.Errorf("%v", lines)
+	}
+}
+
+// An answer that is lost on its way is asked for again: everything is made once,
+// and no secret is lost with it.
+func TestApplyOverALineThatLosesAnswers(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	target, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lost sync.Map
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if _, again := lost.LoadOrStore(r.Request.URL.String(), true); r.Request.Method == http.MethodPut && !again {
+			return errors.New("lost")
+		}
+		return nil
+	}
+	times := 0
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) {
+		if times++; times%2 == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusBadGateway)
+	}
+	line := httptest.NewServer(proxy)
+	defer line.Close()
+	secrets := filepath.Join(t.TempDir(), "secrets")
+	over := &server{t: t, url: line.URL}
+	const text = "resource_servers: [{name: Locks, audience: https://locks.example}]\nintegrators: [{name: Ærlig & Co, clients: [{client_name: backend}]}]"
+	if lines := over.applies(text, "--secrets-file", secrets); lines[len(lines)-1] != "done: 3" || times != 3 {
+		t.Errorf("%d lost\n%v", times, lines)
+	}
+	s.secretsWork(t, secrets)
+	if n := s.changed(); n != 3 {
+		t.Errorf("%d changes", n)
 	}
 }
 

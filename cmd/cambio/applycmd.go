@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (a *application) run(ctx context.Context) error {
 		case conflicts && !last && s.sign != "delete" && a.plan.deletesAny():
 			later = append(later, s)
 		case err != nil:
-			a.unclear = refusal == nil
+			a.unclear = unclear(err)
 			a.left = append(a.left, later...)
 			return fmt.Errorf("%s %s: %w", s.sign, s.label, err)
 		default:
@@ -178,11 +179,11 @@ func (a *application) settle(ctx context.Context) error {
 
 // put says how an object is to be.
 func (a *application) put(ctx context.Context, k *kind, o *owner, d *declared, condition, value string) (*adminAnswer, error) {
-	header := map[string]string{}
+	header := map[string]string{"Idempotency-Key": rand.Text()}
 	if condition != "" {
 		header[condition] = value
 	}
-	return a.plan.world.ask.do(ctx, adminRequest{
+	return a.plan.world.ask.patiently(ctx, adminRequest{
 		method: http.MethodPut, path: o.path(k) + "?" + k.key(d.all).Encode(), header: header, body: k.sparse(d.all),
 	})
 }

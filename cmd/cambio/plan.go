@@ -259,13 +259,12 @@ func (p *plan) links(ctx context.Context, o *owner, wanted []reference) error {
 
 func (p *plan) link(sign string, o *owner, text, id string) *step {
 	return &step{sign: sign, label: "link " + quoted(o.name) + " " + printable(text), do: func(ctx context.Context, a *application) error {
-		method := http.MethodDelete
 		if sign == "create" {
-			method, id = http.MethodPut, p.holders[text]
-		} else {
-			a.touch("links", o)
+			_, err := p.world.ask.patiently(ctx, adminRequest{method: http.MethodPut, path: below(o.id, "/lock-holders/"+url.PathEscape(p.holders[text]))})
+			return err
 		}
-		_, err := p.world.ask.do(ctx, adminRequest{method: method, path: below(o.id, "/lock-holders/"+url.PathEscape(id))})
+		a.touch("links", o)
+		_, err := p.world.ask.do(ctx, adminRequest{method: http.MethodDelete, path: below(o.id, "/lock-holders/"+url.PathEscape(id))})
 		return err
 	}}
 }
