@@ -2,6 +2,8 @@ module github.com/cambio-oauth/cambio
 
 go 1.26.8
 
+ignore ./e2e/interop/node_modules
+
 require (
 	cel.dev/cel-go v0.33.2
 	code.dny.dev/ssrf v0.3.0
