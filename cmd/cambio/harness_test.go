@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -63,9 +64,22 @@ func startServer(t testing.TB, databaseURL string, overrides map[string]string) 
 // startServerAt starts a server by another clock than the machine's.
 func startServerAt(t testing.TB, now func() time.Time, databaseURL string, overrides map[string]string) *server {
 	t.Helper()
+	operator := map[string]string{"operator_client_id": testOperator, "operator_client_secret": testOperatorSecret}
+	maps.Copy(operator, overrides)
+	s := startWithoutOperator(t, now, databaseURL, operator)
+	answer := s.post(tokenEndpoint, basic(testOperator, testOperatorSecret), url.Values{"grant_type": {grants.ClientCredentials}, "scope": {"admin"}})
+	answer.mustBe(t, http.StatusOK)
+	s.token = answer.text("access_token")
+	s.readDocument()
+	return s
+}
+
+// startWithoutOperator starts a server that nobody can do anything with yet.
+func startWithoutOperator(t testing.TB, now func() time.Time, databaseURL string, overrides map[string]string) *server {
+	t.Helper()
 	flags := map[string]string{
 		"listen": "127.0.0.1:0", "ops_listen": "127.0.0.1:0", "database_url": databaseURL, "secret_key": testSecretKey,
-		"operator_client_id": testOperator, "operator_client_secret": testOperatorSecret, "key_url_allow": "127.0.0.0/8", "shutdown_delay": "0s",
+		"key_url_allow": "127.0.0.0/8", "shutdown_delay": "0s",
 	}
 	for key, value := range overrides {
 		flags[key] = value
@@ -90,10 +104,6 @@ func startServerAt(t testing.TB, now func() time.Time, databaseURL string, overr
 			_ = s.p.shutdown()
 		}
 	})
-	answer := s.post(tokenEndpoint, basic(testOperator, testOperatorSecret), url.Values{"grant_type": {grants.ClientCredentials}, "scope": {"admin"}})
-	answer.mustBe(t, http.StatusOK)
-	s.token = answer.text("access_token")
-	s.readDocument()
 	return s
 }
 
