@@ -11,18 +11,20 @@ import (
 	"testing"
 )
 
-// Pages of two origins, of which one client lists one, in a real browser.
-func testBrowser(t *testing.T, s *stage) {
-	browser := ""
+func chromium(t *testing.T) string {
+	t.Helper()
 	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
-			browser = path
-			break
+			return path
 		}
 	}
-	if browser == "" {
-		t.Fatal("no Chromium for the interop tests: install it (Debian: apt-get install chromium), or run `make interop`")
-	}
+	t.Fatal("no Chromium for the interop tests: install it (Debian: apt-get install chromium), or run `make interop`")
+	return ""
+}
+
+// Pages of two origins, of which one client lists one, in a real browser.
+func testBrowser(t *testing.T, s *stage) {
+	browser := chromium(t)
 	html := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte("<!doctype html><title>an application</title>"))

@@ -66,10 +66,17 @@ type cambio struct {
 // serve starts the binary with an environment of its own.
 func serve(t *testing.T, environ ...string) *cambio {
 	t.Helper()
+	c := launch(t, append([]string{"CAMBIO_OPERATOR_CLIENT_ID=operator", "CAMBIO_OPERATOR_CLIENT_SECRET=" + operatorSecret}, environ...))
+	c.token = c.form("/oauth2/token", "operator", operatorSecret, url.Values{"grant_type": {"client_credentials"}}, 200)["access_token"].(string)
+	return c
+}
+
+// launch starts the binary as it is when nobody has set it up.
+func launch(t *testing.T, environ []string) *cambio {
+	t.Helper()
 	command := exec.CommandContext(t.Context(), binary, "serve")
 	command.Dir = t.TempDir()
-	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "CAMBIO_LISTEN=127.0.0.1:0", "CAMBIO_OPS_LISTEN=", "CAMBIO_KEY_URL_ALLOW=127.0.0.0/8",
-		"CAMBIO_OPERATOR_CLIENT_ID=operator", "CAMBIO_OPERATOR_CLIENT_SECRET=" + operatorSecret}, environ...)
+	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "CAMBIO_LISTEN=127.0.0.1:0", "CAMBIO_OPS_LISTEN=", "CAMBIO_KEY_URL_ALLOW=127.0.0.0/8"}, environ...)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 30 * time.Second
 	stderr, err := command.StderrPipe()
@@ -91,7 +98,6 @@ func serve(t *testing.T, environ ...string) *cambio {
 		}
 	}
 	go func() { _, _ = io.Copy(io.Discard, c.log) }()
-	c.token = c.form("/oauth2/token", "operator", operatorSecret, url.Values{"grant_type": {"client_credentials"}}, 200)["access_token"].(string)
 	return c
 }
 
