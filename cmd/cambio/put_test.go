@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -69,10 +70,7 @@ func TestPutByNaturalKey(t *testing.T) {
 				}
 				s.put(c, c.body, header("If-None-Match", "*")).mustBeProblem(t, 412, "exists")
 
-				whole := object{}
-				for member, value := range c.body {
-					whole[member] = value
-				}
+				whole := maps.Clone(c.body)
 				for member, values := range c.key {
 					whole[member] = values[0]
 				}
