@@ -21,7 +21,7 @@ build: ## Build ./cambio, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o cambio ./cmd/cambio
 
 ##@ Test
-.PHONY: test race fuzz chaos bench interop
+.PHONY: test race fuzz chaos bench interop screenshots
 test: interop ## Run every test, on SQLite and on a real PostgreSQL, installing what is missing
 	e2e/postgres.sh run $(GO) test -count=1 ./...
 	@echo "left to make chaos, which takes a quarter of an hour: the full size of e2e/chaos, R4 (the old primary returns) and R14 (overload)"
@@ -45,6 +45,9 @@ e2e/interop/node_modules: e2e/interop/package.json e2e/interop/package-lock.json
 	@command -v npm >/dev/null || { echo "no npm: install Node.js (Debian: apt-get install nodejs npm)" >&2; exit 1; }
 	cd e2e/interop && npm ci --no-audit --no-fund
 	@touch $@
+
+screenshots: interop ## Take the pictures of docs/img anew, of the panel as the tests see it
+	CAMBIO_TEST_SCREENSHOTS=$(CURDIR)/docs/img $(GO) test -count=1 -run '^TestPanel$$' ./e2e
 
 ##@ Check
 .PHONY: check format vet staticcheck tidy vuln
