@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,10 @@ type bars struct {
 	Bars                []bar
 	Label, From, To     string
 	Most                int64
+
+	// Good and Bad are all bars as one path each, for a chart so small that
+	// nobody points at a bar.
+	Good, Bad string
 }
 
 type bar struct {
@@ -42,6 +47,15 @@ func chartOf(s statistics) bars {
 			Title: fmt.Sprintf("%s UTC: %d granted, %d refused", hour.At.UTC().Format("Jan 2 15:04"), hour.Granted, hour.Refused),
 		})
 	}
+	var small [2]strings.Builder
+	for _, bar := range b.Bars {
+		for i, part := range [2][2]int{{bar.GoodY, bar.Good}, {bar.BadY, bar.Bad}} {
+			if part[1] > 0 {
+				fmt.Fprintf(&small[i], "M%d %dh%dv%dh-%dz", bar.X, part[0], bar.W, part[1], bar.W)
+			}
+		}
+	}
+	b.Good, b.Bad = small[0].String(), small[1].String()
 	if len(s.Hours) > 0 {
 		b.From, b.To = s.Hours[0].At.UTC().Format("Jan 2 15:04"), s.To.UTC().Format("Jan 2 15:04")
 	}

@@ -87,7 +87,7 @@ func (k keyURL) values() url.Values {
 	}
 	var required []string
 	for _, claim := range k.Required {
-		required = append(required, claim.Text())
+		required = append(required, claim.lines()...)
 	}
 	values.Set("required_claims", strings.Join(required, "\n"))
 	return values
@@ -108,18 +108,7 @@ func keyURLBody(f url.Values) map[string]any {
 	if condition := strings.TrimSpace(f.Get("condition")); condition != "" {
 		body["condition"] = condition
 	}
-	required := []requiredClaim{}
-	for _, line := range lines(f.Get("required_claims")) {
-		name, text, valued := strings.Cut(line, "=")
-		claim := requiredClaim{Claim: strings.TrimSpace(name), Values: []string{}}
-		for value := range strings.SplitSeq(text, ",") {
-			if valued {
-				claim.Values = append(claim.Values, strings.TrimSpace(value))
-			}
-		}
-		required = append(required, claim)
-	}
-	body["required_claims"] = required
+	body["required_claims"] = requiredClaims(lines(f.Get("required_claims")))
 	if text := f.Get("max_lifetime"); text != "" {
 		body["max_lifetime"] = text // which the API refuses by its name
 		if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {

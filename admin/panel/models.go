@@ -2,7 +2,6 @@ package panel
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 )
 
@@ -47,19 +46,6 @@ type keyURL struct {
 
 // Lifetime is the longest life of a subject token.
 func (k keyURL) Lifetime() time.Duration { return time.Duration(k.MaxLifetime) * time.Second }
-
-type requiredClaim struct {
-	Claim  string   `json:"claim"`
-	Values []string `json:"values"`
-}
-
-// Text is how the form writes it.
-func (r requiredClaim) Text() string {
-	if len(r.Values) == 0 {
-		return r.Claim
-	}
-	return r.Claim + " = " + strings.Join(r.Values, ", ")
-}
 
 // oneOrMany is a text, or a list of them.
 type oneOrMany []string
