@@ -163,5 +163,9 @@ curl -s %[2]s/oauth2/revoke -u '%[3]s:%[4]s' -d "token=$ACCESS_TOKEN" -w '%%{htt
 curl -s %[2]s/admin/v1/integrators -H "Authorization: Bearer %[7]s" -w '\n'
 
 curl -s %[2]s/.well-known/oauth-authorization-server -w '\n'
-`, t.idp.URL, t.issuer, t.clientID, t.clientSecret, t.apiID, t.apiSecret, t.operatorToken)
+
+The panel: %[2]s/panel/
+  client id  %[8]s
+  secret     %[9]s
+`, t.idp.URL, t.issuer, t.clientID, t.clientSecret, t.apiID, t.apiSecret, t.operatorToken, demoOperator, t.operatorSecret)
 }
