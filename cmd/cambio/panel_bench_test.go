@@ -50,7 +50,7 @@ func BenchmarkPanel(b *testing.B) {
 	}
 	var once bytes.Buffer
 	for _, file := range []string{"panel.css", "panel.js", "icon.svg"} {
-		once.WriteString(operator.get("/panel/assets/" + file).mustBe(b, http.StatusOK).body)
+		once.WriteString(operator.get("/panel/assets/"+file).mustBe(b, http.StatusOK).body)
 	}
 	b.Run("assets", func(b *testing.B) {
 		var packed bytes.Buffer
