@@ -21,16 +21,28 @@ type Provider interface {
 	// Finish tells who somebody is by the answer of the provider. A *Refused is
 	// said to them as it stands.
 	Finish(ctx context.Context, pending []byte, answer url.Values) (*Person, error)
+	// Holds tells, at each request of somebody whom it signed in, whether that still
+	// holds. A *Refused is said to them once, and signs them out.
+	Holds(ctx context.Context, person *Person) error
 }
 
 // Refused says why somebody may not sign in, and what to do.
-type Refused struct{ Detail string }
+type Refused struct {
+	Detail string
+	Cause  error // for the log; nil when that says no more
+}
 
 // Error implements error.
 func (r *Refused) Error() string { return r.Detail }
 
+// Unwrap lets errors.Is look at what lies below.
+func (r *Refused) Unwrap() error { return r.Cause }
+
 // pendingLifetime is how long somebody may take at the identity provider.
 const pendingLifetime = 10 * time.Minute
+
+// maxNextBytes leaves room in a cookie, which browsers drop past 4 KiB.
+const maxNextBytes = 1024
 
 // pendingSignIn is what the browser keeps meanwhile, sealed.
 type pendingSignIn struct {
@@ -54,27 +66,45 @@ func (p *Panel) startProvider(v *visit) (page, error) {
 		p.config.Log.ErrorContext(v.Context(), "the panel's identity provider cannot be used", "error", err)
 		return page{}, providerDown()
 	}
-	data, err := json.Marshal(pendingSignIn{pending, localTarget(v.URL.Query().Get("next")), p.config.Now().Add(pendingLifetime)})
+	next := localTarget(v.URL.Query().Get("next"))
+	if len(next) > maxNextBytes {
+		next = Prefix
+	}
+	data, err := json.Marshal(pendingSignIn{pending, next, p.config.Now().Add(pendingLifetime)})
 	if err != nil {
 		return page{}, err
 	}
 	sealed, err := p.seal(data)
-	return page{redirect: target, cookie: p.pendingCookie(sealed, int(pendingLifetime.Seconds()))}, err
+	return page{redirect: target, cookies: []*http.Cookie{p.pendingCookie(sealed, int(pendingLifetime.Seconds()))}}, err
 }
 
 func providerDown() *problem {
 	return &problem{
-		Status: http.StatusBadGateway, Title: "The identity provider does not answer",
-		Detail: "Try again in a moment. An operator can sign in with the client_id and secret of the operator's client meanwhile.",
+		Status: http.StatusBadGateway, Title: "The identity provider cannot be used",
+		Detail: "It does not answer, or not as it should; the log of the server says which. Try again in a moment. An operator can sign in with the client_id and secret of the operator's client meanwhile.",
 	}
 }
 
 // finishProvider takes the answer of the identity provider, from the browser
-// that was sent there and from no other (login CSRF, RFC 9700 §4.7).
+// that was sent there and from no other (login CSRF, RFC 9700 §4.7). Whatever
+// comes of it, the browser forgets what it kept: the same answer does not sign
+// in twice, even if the provider took a code twice.
 func (p *Panel) finishProvider(v *visit) (page, error) {
 	if p.config.Provider == nil {
 		return p.notFound(v)
 	}
+	forget := p.pendingCookie("", -1)
+	next, person, err := p.answered(v)
+	if err != nil {
+		return page{cookies: []*http.Cookie{forget}}, err
+	}
+	session, err := p.begin(v.Request, *person)
+	return page{redirect: next, cookies: []*http.Cookie{forget, session}}, err
+}
+
+// answered gives who came back from the identity provider, and where they
+// wanted to go.
+func (p *Panel) answered(v *visit) (next string, person *Person, err error) {
 	var pending pendingSignIn
 	cookie, err := v.Cookie(p.pendingCookie("", 0).Name)
 	if err == nil {
@@ -84,18 +114,28 @@ func (p *Panel) finishProvider(v *visit) (page, error) {
 		}
 	}
 	if err != nil || !p.config.Now().Before(pending.Until) {
-		return page{}, &problem{Status: http.StatusForbidden, Title: "Signing in took too long", Detail: "Or it was begun in another browser. Begin again."}
+		return "", nil, &problem{Status: http.StatusForbidden, Title: "Signing in took too long", Detail: "Or it was begun in another browser, or this is its answer a second time. Begin again."}
 	}
-	person, err := p.config.Provider.Finish(v.Context(), pending.Pending, v.URL.Query())
+	person, err = p.config.Provider.Finish(v.Context(), pending.Pending, v.URL.Query())
 	if refused := (*Refused)(nil); errors.As(err, &refused) {
-		return page{}, &problem{Status: http.StatusForbidden, Title: "You cannot sign in", Detail: refused.Detail}
+		p.config.Log.WarnContext(v.Context(), "somebody could not sign in by the panel's identity provider", "detail", refused.Detail, "error", refused.Cause)
+		return "", nil, &problem{Status: http.StatusForbidden, Title: "You cannot sign in", Detail: refused.Detail}
 	}
 	if err != nil {
 		p.config.Log.ErrorContext(v.Context(), "the panel's identity provider failed", "error", err)
-		return page{}, providerDown()
+		return "", nil, providerDown()
 	}
-	session, err := p.begin(v.Request, *person)
-	return page{redirect: pending.Next, cookie: session}, err
+	return pending.Next, person, nil
+}
+
+// held tells whether what somebody signed in with at the identity provider
+// still holds; where none is configured any more, it does not.
+func (p *Panel) held(ctx context.Context, person *Person) (bool, error) {
+	if p.config.Provider == nil {
+		return false, nil
+	}
+	err := p.config.Provider.Holds(ctx, person)
+	return err == nil, err
 }
 
 func (p *Panel) sealer() (cipher.AEAD, error) {

@@ -27,7 +27,7 @@ type page struct {
 	title    string
 	data     any
 	redirect string
-	cookie   *http.Cookie
+	cookies  []*http.Cookie // also of a page that failed
 }
 
 // action answers a request. It writes nothing itself, so that a page that fails
@@ -54,6 +54,9 @@ func (p *Panel) door(serve action, private bool) http.HandlerFunc {
 			}
 		}
 		answer, err := serve(v)
+		for _, cookie := range answer.cookies {
+			http.SetCookie(w, cookie)
+		}
 		if err != nil {
 			p.fail(w, v, err)
 			return
@@ -120,9 +123,6 @@ func done(target, what string) page {
 
 // show renders a page as a whole before any of it leaves.
 func (p *Panel) show(w http.ResponseWriter, v *visit, answer page) {
-	if answer.cookie != nil {
-		http.SetCookie(w, answer.cookie)
-	}
 	if answer.redirect != "" {
 		http.Redirect(w, v.Request, answer.redirect, http.StatusSeeOther)
 		return

@@ -104,7 +104,11 @@ func (p *Panel) person(r *http.Request) (*Person, error) {
 	if err := json.Unmarshal(session.Person, person); err != nil {
 		return nil, p.config.Sessions.EndSession(ctx, hash)
 	}
-	if alive, err := p.alive(ctx, person); err != nil || !alive {
+	alive, err := p.alive(ctx, person)
+	if refused := (*Refused)(nil); errors.As(err, &refused) {
+		err = errors.Join(&problem{Status: http.StatusForbidden, Title: "You are signed out", Detail: refused.Detail}, p.config.Sessions.EndSession(ctx, hash))
+	}
+	if err != nil || !alive {
 		return nil, err
 	}
 	if now.Sub(session.SeenAt) >= touchInterval {
@@ -114,10 +118,11 @@ func (p *Panel) person(r *http.Request) (*Person, error) {
 }
 
 // alive: a client that was disabled, whose secret was replaced at once or whose
-// tokens were revoked is signed out.
+// tokens were revoked is signed out. Who came from the identity provider has no
+// token.
 func (p *Panel) alive(ctx context.Context, person *Person) (bool, error) {
 	if person.Claims == nil {
-		return true, nil
+		return p.held(ctx, person)
 	}
 	return p.config.Alive(ctx, person.Claims)
 }

@@ -61,14 +61,14 @@ func (p *Panel) signIn(v *visit) (page, error) {
 	cookie, err := p.begin(v.Request, Person{
 		Name: claims.ClientID, Claims: claims, Caller: admin.Caller{ClientID: claims.ClientID, IntegratorID: claims.IntegratorID},
 	})
-	return page{redirect: localTarget(v.PostForm.Get("next")), cookie: cookie}, err
+	return page{redirect: localTarget(v.PostForm.Get("next")), cookies: []*http.Cookie{cookie}}, err
 }
 
 func (p *Panel) signOut(v *visit) (page, error) {
 	if err := p.end(v.Request); err != nil {
 		return page{}, err
 	}
-	return page{redirect: Prefix + "sign-in", cookie: p.cookie(p.cookieName(), "", -1)}, nil
+	return page{redirect: Prefix + "sign-in", cookies: []*http.Cookie{p.cookie(p.cookieName(), "", -1)}}, nil
 }
 
 // setupLifetime is how long a link for setting up works.
@@ -143,7 +143,7 @@ func (p *Panel) setUp(v *visit) (page, error) {
 	v.person = &Person{Name: clientID, Claims: claims, Caller: admin.Caller{ClientID: clientID}}
 	cookie, err := p.begin(v.Request, *v.person)
 	return page{
-		template: "secret", title: "You are the operator", cookie: cookie,
+		template: "secret", title: "You are the operator", cookies: []*http.Cookie{cookie},
 		data: secretPage{
 			Lead:     "This is the client you sign in with from now on, here and at the admin API. The secret is shown this once: what is stored is a hash of it.",
 			ClientID: clientID, Secret: secret, Continue: Prefix, Label: "To the overview",
