@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cambio-oauth/cambio/admin/panel/oidc"
 	"github.com/cambio-oauth/cambio/keys/signing"
 	"github.com/cambio-oauth/cambio/registry"
 	"github.com/cambio-oauth/cambio/storage"
@@ -54,6 +55,7 @@ type config struct {
 	now              func() time.Time // another one in tests
 
 	exchangeRetention time.Duration // 0: for ever
+	people            oidc.Config   // without an issuer: nobody signs in at an identity provider
 }
 
 // newConfig checks every value. An error is one line that names the key.
@@ -71,7 +73,7 @@ func newConfig(values map[string]string) (*config, error) {
 		signingAlg:       values["signing_alg"],
 		exchangeLog:      storage.LogMode(values["exchange_log"]),
 	}
-	for _, entry := range c.checks(values) {
+	for _, entry := range append(c.checks(values), c.peopleChecks(values)...) {
 		if err := entry.check(values[entry.key]); err != nil {
 			return nil, fmt.Errorf("%s: %w", envName(entry.key), err)
 		}

@@ -27,12 +27,17 @@ func (p *program) panel(api *admin.API, verifier *accesstoken.Verifier, tokens h
 	if err != nil {
 		return nil, err
 	}
+	provider, err := p.signInOfPeople()
+	if err != nil {
+		return nil, err
+	}
 	return panel.New(panel.Config{
 		Ask:      api.Ask,
 		Sessions: p.store,
 		SignIn:   clientSignIn{tokens, verifier}.signIn,
 		Alive:    alive(p.store),
 		Setup:    firstOperator{p},
+		Provider: provider,
 		Issuer:   p.config.issuer,
 		Key:      key,
 		Version:  buildVersion(),

@@ -27,7 +27,7 @@ type setting struct {
 }
 
 func settings() []setting {
-	return []setting{
+	return append([]setting{
 		{"listen", "127.0.0.1:8080", false, "public listener: OAuth endpoints and admin API; port 0 picks one"},
 		{"ops_listen", "127.0.0.1:8081", false, "listener of /metrics, /healthz and /readyz; empty turns it off"},
 		{"issuer", "", false, "issuer identifier (default http:// + listen)"},
@@ -47,7 +47,7 @@ func settings() []setting {
 		{"shutdown_delay", "2s", false, "how long to go on answering after /readyz says no, at the end"},
 		{"exchange_retention", "90", false, "days for which records of exchanges are kept; 0 keeps them for ever"},
 		{"log_level", "info", false, "debug, info, warn or error"},
-	}
+	}, peopleSettings()...)
 }
 
 // load gives every setting its value: flag > environment > file > default.
