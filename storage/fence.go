@@ -43,6 +43,9 @@ func (s *Store) Fence(ctx context.Context) error {
 		if err := tx.Exec("UPDATE key_urls SET keys_epoch = (SELECT seq FROM changes WHERE id = 1)").Error; err != nil {
 			return err
 		}
+		if err := tx.Exec("DELETE FROM panel_sessions").Error; err != nil { // of people who have signed out since
+			return err
+		}
 		return tx.Exec("DELETE FROM key_documents").Error
 	})
 }

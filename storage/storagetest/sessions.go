@@ -53,6 +53,9 @@ func (s *suite) sessions() {
 	}
 	_, err = s.store.Session(ctx, hashOf("new"))
 	s.must(err)
+	s.must(s.store.Fence(ctx)) // what a backup brings back
+	_, err = s.store.Session(ctx, hashOf("new"))
+	s.mustBe(registry.ErrNotFound, err)
 }
 
 func (s *suite) firstOperator() {
