@@ -1,8 +1,8 @@
 package handlers
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -60,7 +60,10 @@ func checkHead(r *http.Request, mediaTypes ...string) *grants.Refusal {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *grants.Refusal) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, grants.MaxBodyBytes))
+	var buffer bytes.Buffer
+	buffer.Grow(int(min(max(r.ContentLength, 0), grants.MaxBodyBytes)) + bytes.MinRead) // in one piece, where the length is said
+	_, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, grants.MaxBodyBytes))
+	body := buffer.Bytes()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

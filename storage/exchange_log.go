@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/bits"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,7 +32,6 @@ const (
 	refusedPerSecond = 5 // of one integrator, on one replica
 	refusedBurst     = 100
 	logQueue         = 4096 // records that wait to be written, on one replica
-	logBatch         = 256  // in one statement: 5,632 of the 32,766 values that SQLite takes
 )
 
 // Why of an attempt no record was kept.
@@ -91,7 +89,10 @@ type ExchangeLog struct {
 	queue   chan entry
 	done    chan struct{}
 
+	inserts [maxBatchBits + 1]*statement // by the logarithm of how many records; the worker's
+
 	overQuota, overQueue, unwritten atomic.Int64
+	statements                      atomic.Int64 // that were tried
 }
 
 // entry is a record and who waits for its commit: nobody in mode async.
@@ -217,42 +218,6 @@ func (l *ExchangeLog) mayRecordRefusal(q quota) bool {
 		l.refused[q] = limiter
 	}
 	return limiter.Allow()
-}
-
-// drain writes the queue in batches until it is closed.
-func (l *ExchangeLog) drain() {
-	defer close(l.done)
-	for first := range l.queue {
-		batch := []entry{first}
-		// Powers of two: each length is a statement that PostgreSQL keeps.
-		for most := powerOfTwo(len(l.queue) + 1); len(batch) < most; { // nobody else receives
-			batch = append(batch, <-l.queue)
-		}
-		l.write(batch)
-	}
-}
-
-// powerOfTwo gives the largest one up to n and the length of a batch.
-func powerOfTwo(n int) int { return 1 << (bits.Len(uint(min(n, logBatch))) - 1) }
-
-// write commits a batch, all of it or nothing, and tells everybody who waits.
-func (l *ExchangeLog) write(batch []entry) {
-	rows := make([]exchangeRow, len(batch))
-	for i, e := range batch {
-		rows[i] = e.row
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
-	defer cancel()
-	err := translate(l.store.writer.WithContext(ctx).Create(&rows).Error)
-	if err != nil {
-		l.unwritten.Add(int64(len(batch)))
-		l.log.Error("exchange records could not be written", "count", len(batch), "error", err)
-	}
-	for _, e := range batch {
-		if e.committed != nil {
-			e.committed <- err
-		}
-	}
 }
 
 // Close writes what is queued. Whoever records afterwards is refused.

@@ -37,7 +37,9 @@ type Store struct {
 	listen  func(context.Context) (*pgx.Conn, error) // nil on SQLite
 	now     func() time.Time
 	breaker breaker
-	within  bool // as a transaction sees it, which is a change already
+	// tokenState is what introspection asks, built once.
+	tokenState *statement
+	within     bool // as a transaction sees it, which is a change already
 }
 
 // Open opens sqlite://PATH or postgres://…. It does not touch the schema.
@@ -56,6 +58,7 @@ func Open(ctx context.Context, databaseURL string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	store.tokenState = newStatement(store.dialect, store.pools[len(store.pools)-1], tokenState) // one that reads
 	if err := store.check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to the database: %w", err), store.Close())
 	}

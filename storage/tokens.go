@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -51,36 +52,34 @@ type TokenState struct {
 	NotBefore time.Time
 }
 
+// tokenState asks for all of it at once, by primary keys.
+const tokenState = `SELECT
+	(SELECT COUNT(*) FROM revoked_tokens WHERE jti = ?),
+	(SELECT generation FROM integrators WHERE id = ? AND status = 'active'),
+	(SELECT generation FROM clients WHERE client_id = ? AND status = 'active'),
+	(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ? AND status = 'active'),
+	(SELECT MAX(not_before) FROM subject_epochs WHERE integrator_id = ? AND (subject_hash = ? OR subject_hash = ? OR subject_hash = ?))`
+
 // TokenState reads the state of a token in one statement over primary keys,
-// from the primary, on every call. (No "IN (?, ?)": behind a parenthesis gorm
-// takes a hash for a list of numbers.)
+// from the primary, on every call.
 func (s *Store) TokenState(ctx context.Context, q TokenQuery) (TokenState, error) {
-	var row struct {
-		Revoked    int64
-		Integrator *int64
-		Client     *int64
-		Trusted    int64
-		NotBefore  *int64
-	}
+	var revoked, trusted int64
+	var integrator, client, notBefore sql.NullInt64
 	err := s.ask(ctx, func(ctx context.Context) error {
-		return s.reader.WithContext(ctx).Raw(`SELECT
-		(SELECT COUNT(*) FROM revoked_tokens WHERE jti = ?) AS revoked,
-		(SELECT generation FROM integrators WHERE id = ? AND status = 'active') AS integrator,
-		(SELECT generation FROM clients WHERE client_id = ? AND status = 'active') AS client,
-		(SELECT COUNT(*) FROM key_urls WHERE integrator_id = ? AND issuer = ? AND status = 'active') AS trusted,
-		(SELECT MAX(not_before) FROM subject_epochs WHERE integrator_id = ? AND (subject_hash = ? OR subject_hash = ? OR subject_hash = ?)) AS not_before`,
-			q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, q.Issuer, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1]), issuerHash(q.Issuer)).Scan(&row).Error
+		return s.tokenState.scan(ctx, []any{
+			q.ID, q.IntegratorID, q.ClientID, q.IntegratorID, q.Issuer, q.IntegratorID, subjectHash(q.Subjects[0]), subjectHash(q.Subjects[1]), issuerHash(q.Issuer),
+		}, &revoked, &integrator, &client, &trusted, &notBefore)
 	})
 	if err != nil {
-		return TokenState{}, translate(err)
+		return TokenState{}, err
 	}
 	state := TokenState{
-		Revoked:     row.Revoked > 0,
-		Distrusted:  q.Issuer != "" && row.Trusted == 0,
-		Generations: grants.Generations{Integrator: generation(q.IntegratorID, row.Integrator), Client: generation(q.ClientID, row.Client)},
+		Revoked:     revoked > 0,
+		Distrusted:  q.Issuer != "" && trusted == 0,
+		Generations: grants.Generations{Integrator: generation(q.IntegratorID, integrator), Client: generation(q.ClientID, client)},
 	}
-	if row.NotBefore != nil {
-		state.NotBefore = fromMicros(*row.NotBefore)
+	if notBefore.Valid {
+		state.NotBefore = fromMicros(notBefore.Int64)
 	}
 	return state, nil
 }
@@ -153,12 +152,12 @@ func consumedHash(integratorID, issuer, tokenID string) []byte {
 	return hash.Sum(nil)
 }
 
-func generation(id string, found *int64) int64 {
+func generation(id string, found sql.NullInt64) int64 {
 	switch {
 	case id == "":
 		return 0
-	case found == nil:
+	case !found.Valid:
 		return -1
 	}
-	return *found
+	return found.Int64
 }

@@ -333,6 +333,7 @@ func (p *program) run(router http.Handler) {
 		_ = p.tally.Flush(ctx) // which says itself what is wrong, once
 		return nil
 	})
+	p.every(ctx, gcTuneInterval, "tune the collection of garbage", tuneGC)
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
 	p.serve(p.public, identified(p.config.trustedProxies, p.tracing.requests(p.leaveNoConnection(closeAmbiguous(router)))))
 	if p.ops != nil {

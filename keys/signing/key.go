@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -38,7 +39,7 @@ type key struct {
 	row     registry.SigningKey
 	public  jose.JSONWebKey
 	private jose.JSONWebKey
-	signers sync.Map // typ → jose.Signer
+	heads   sync.Map // typ → the encoded header
 }
 
 // newKey makes a key and seals its private half.
@@ -98,20 +99,58 @@ func openKey(row registry.SigningKey, sealer *Sealer) (*key, error) {
 	return k, nil
 }
 
-// sign makes a compact JWS with kid and typ in its header.
+// sign makes a compact JWS (RFC 7515 §7.1) with kid and typ in its header. The
+// arithmetic is the standard library's; a general library would look at every
+// token for what the key has settled once.
 func (k *key) sign(typ string, payload []byte) (string, error) {
-	signer, ok := k.signers.Load(typ)
-	if !ok {
-		options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
-		made, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(k.row.Algorithm), Key: k.private}, options)
-		if err != nil {
-			return "", err
-		}
-		signer, _ = k.signers.LoadOrStore(typ, made)
-	}
-	signed, err := signer.(jose.Signer).Sign(payload)
+	head, err := k.head(typ)
 	if err != nil {
 		return "", err
 	}
-	return signed.CompactSerialize()
+	token := make([]byte, 0, len(head)+base64.RawURLEncoding.EncodedLen(len(payload))+base64.RawURLEncoding.EncodedLen(maxSignatureBytes)+2)
+	token = append(append(token, head...), '.')
+	token = base64.RawURLEncoding.AppendEncode(token, payload)
+	signature, err := k.signature(token)
+	if err != nil {
+		return "", err
+	}
+	return string(base64.RawURLEncoding.AppendEncode(append(token, '.'), signature)), nil
+}
+
+// maxSignatureBytes is that of RS256.
+const maxSignatureBytes = 256
+
+// head gives the encoded header of this key's tokens of a type.
+func (k *key) head(typ string) (string, error) {
+	if head, ok := k.heads.Load(typ); ok {
+		return head.(string), nil
+	}
+	header, err := json.Marshal(map[string]string{"alg": k.row.Algorithm, "kid": k.row.ID, "typ": typ})
+	if err != nil {
+		return "", err
+	}
+	head := base64.RawURLEncoding.EncodeToString(header)
+	k.heads.Store(typ, head)
+	return head, nil
+}
+
+func (k *key) signature(signed []byte) ([]byte, error) {
+	switch private := k.private.Key.(type) {
+	case *ecdsa.PrivateKey: // RFC 7518 §3.4
+		hash := sha256.Sum256(signed)
+		r, s, err := ecdsa.Sign(rand.Reader, private, hash[:])
+		if err != nil {
+			return nil, err
+		}
+		signature := make([]byte, 64)
+		r.FillBytes(signature[:32])
+		s.FillBytes(signature[32:])
+		return signature, nil
+	case *rsa.PrivateKey: // RFC 7518 §3.3
+		hash := sha256.Sum256(signed)
+		return rsa.SignPKCS1v15(rand.Reader, private, crypto.SHA256, hash[:])
+	case ed25519.PrivateKey: // RFC 8037 §3.1
+		return ed25519.Sign(private, signed), nil
+	}
+	return nil, fmt.Errorf("signing key %s is of a kind that cannot sign", k.row.ID)
 }
