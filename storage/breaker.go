@@ -25,24 +25,34 @@ type breaker struct {
 
 // do runs a statement for no longer than limit. One that takes longer is given
 // up, and until one has come back in time the others are refused at once, but
-// for one every retryInterval that tries. Whoever went away before the limit
-// says nothing of the database.
+// for one every retryInterval that tries.
+//
+// Who asked may go away meanwhile: the statement goes on without them. To cancel
+// it would cost PostgreSQL's connection, and a stranger who hangs up again and
+// again would have the pool dial all the time.
 func (b *breaker) do(ctx context.Context, limit time.Duration, statement func(context.Context) error) error {
 	if !b.admits(time.Now()) {
 		return ErrUnanswered
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrUnanswered)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limit, ErrUnanswered)
 	defer cancel()
 	err := statement(ctx)
 	switch {
-	case err == nil:
-		b.retryAt.Store(0)
-	case errors.Is(context.Cause(ctx), ErrUnanswered):
+	case errors.Is(err, errWentAway): // which says nothing: let another one try
+		if at := b.retryAt.Load(); at != 0 {
+			b.retryAt.CompareAndSwap(at, time.Now().UnixMicro())
+		}
+	case errors.Is(context.Cause(ctx), ErrUnanswered) && err != nil:
 		b.retryAt.Store(time.Now().Add(retryInterval).UnixMicro())
 		err = fmt.Errorf("%w: %w", ErrUnanswered, err)
+	case err == nil:
+		b.retryAt.Store(0)
 	}
 	return err
 }
+
+// errWentAway is for statements that end with who asked.
+var errWentAway = errors.New("whoever asked has gone")
 
 func (b *breaker) admits(now time.Time) bool {
 	retryAt := b.retryAt.Load()

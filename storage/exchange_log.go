@@ -145,6 +145,7 @@ func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange, stranger 
 		return l.send(entry{row: row})
 	}
 	// As long as any other statement may take, whatever stands before it.
+	gone := ctx.Done()
 	return l.store.ask(ctx, func(ctx context.Context) error {
 		committed := make(chan error, 1)
 		if err := l.send(entry{row, committed}); err != nil {
@@ -153,6 +154,8 @@ func (l *ExchangeLog) Record(ctx context.Context, e registry.Exchange, stranger 
 		select {
 		case err := <-committed:
 			return err
+		case <-gone: // there is no statement of its own to cancel
+			return errWentAway
 		case <-ctx.Done():
 			return ctx.Err()
 		}

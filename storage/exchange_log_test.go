@@ -141,7 +141,7 @@ func TestAWaiterThatGivesUp(t *testing.T) {
 	s.record(ctx, "given up")
 	s.until("it waits", func() bool { return len(s.log.queue) == 1 })
 	cancel()
-	if err := <-s.results; !errors.Is(err, context.Canceled) {
+	if err := <-s.results; !errors.Is(err, errWentAway) {
 		t.Errorf("got %v", err)
 	}
 	s.goOn()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/cambio-oauth/cambio/registry"
 )
@@ -108,7 +109,8 @@ func (s *Store) Exchanges(ctx context.Context, integratorID string, filter regis
 		}
 	}
 	if !filter.From.IsZero() {
-		query = query.Where("at >= ?", micros(filter.From))
+		// Ids are made after the attempt began: by them, no older record is read.
+		query = query.Where("at >= ? AND id >= ?", micros(filter.From), firstID(filter.From.Add(-time.Minute)))
 	}
 	if !filter.To.IsZero() {
 		query = query.Where("at < ?", micros(filter.To))

@@ -31,6 +31,7 @@ func callsOfIntegrators(s *storage.Store) calls {
 		"KeyURLs":                func(ctx context.Context) error { return second(s.KeyURLs(ctx, "x", page)) },
 		"UpdateKeyURL":           func(ctx context.Context) error { return s.UpdateKeyURL(ctx, k, shared) },
 		"CreateFirstOperator":    func(ctx context.Context) error { return s.CreateFirstOperator(ctx, newOperator()) },
+		"HasSecretSince":         func(ctx context.Context) error { return second(s.HasSecretSince(ctx, "x", time.Now())) },
 		"HasOperator":            func(ctx context.Context) error { _, err := s.HasOperator(ctx); return err },
 		"CreateSession":          func(ctx context.Context) error { return s.CreateSession(ctx, registry.Session{TokenHash: []byte("x")}) },
 		"Session":                func(ctx context.Context) error { _, err := s.Session(ctx, []byte("x")); return err },
