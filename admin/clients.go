@@ -168,13 +168,12 @@ func applyClient(in clientInput, c *registry.Client) error {
 			c.GrantTypes = []string{grants.TokenExchange}
 		}
 	}
-	emptied := c.Scopes != nil && len(c.Scopes) == 0 // its lock holders were taken away
 	c.Scopes, c.AccessTokenTTL = nil, 0
 	var faults registry.Invalid
 	if in.Scope != nil {
 		c.Scopes = slices.DeleteFunc(strings.Split(*in.Scope, " "), func(s string) bool { return s == "" })
-		// Nothing must not become "no limit" on the way.
-		faults.Add(len(c.Scopes) > 0 || emptied && *in.Scope == "", "/scope", "invalid", "want at least one scope-token, or null for a client without scope")
+		c.Scopes = append([]string{}, c.Scopes...) // nothing must not become "no limit" on the way
+		faults.Add(len(c.Scopes) > 0 || *in.Scope == "", "/scope", "invalid", "want scope-tokens, an empty text for a client that may have none, or null for a client without scope")
 	}
 	if in.AccessTokenTTL != nil {
 		c.AccessTokenTTL = time.Duration(*in.AccessTokenTTL)

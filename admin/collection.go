@@ -81,6 +81,9 @@ func (c *collection[V, I]) serveList(a *API, w http.ResponseWriter, r request) e
 	if err != nil {
 		return err
 	}
+	if asked := r.URL.Query(); len(c.natural) > 0 && asked.Has(c.natural[0]) {
+		return c.serveNamed(a, w, r, integratorID)
+	}
 	name := c.path + " " + integratorID
 	search := ""
 	if c.searchable {

@@ -112,6 +112,25 @@ type placing[V, I any] struct {
 	answer  func() (reply, error) // once it is
 }
 
+// serveNamed answers the objects that a natural key fits, as a list.
+func (c *collection[V, I]) serveNamed(a *API, w http.ResponseWriter, r request, integratorID string) error {
+	key, err := readKey(r.URL.RawQuery, c.natural)
+	if err != nil {
+		return err
+	}
+	found, err := c.named(r.Context(), integratorID, key)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Items []any `json:"items"`
+	}{Items: []any{}}
+	for i := range found {
+		answer.Items = append(answer.Items, c.view(&found[i]))
+	}
+	return a.answer(w, http.StatusOK, answer)
+}
+
 // run creates, changes or leaves alone.
 func (p *placing[V, I]) run(integratorID string) error {
 	found, err := p.named(p.request.Context(), integratorID, p.name)
