@@ -48,15 +48,16 @@ func newClientPage(v *visit, f *form) page {
 func clientBody(f url.Values) map[string]any {
 	body := map[string]any{
 		"client_name": f.Get("client_name"), "grant_types": append([]string{}, f["grant_types"]...), "allowed_origins": lines(f.Get("allowed_origins")),
-		"status": f.Get("status"), "scope": nil, "jwks_uri": nil, "access_token_ttl": nil, "token_endpoint_auth_method": f.Get("token_endpoint_auth_method"),
+		"status": f.Get("status"), "scope": nil, "jwks": nil, "jwks_uri": nil, "access_token_ttl": nil, "token_endpoint_auth_method": f.Get("token_endpoint_auth_method"),
 	}
 	if scope := strings.Join(strings.Fields(f.Get("scope")), " "); scope != "" {
 		body["scope"] = scope
 	}
-	if uri := strings.TrimSpace(f.Get("jwks_uri")); uri != "" {
+	keyed := f.Get("token_endpoint_auth_method") == "private_key_jwt" // no other method has keys
+	if uri := strings.TrimSpace(f.Get("jwks_uri")); uri != "" && keyed {
 		body["jwks_uri"] = uri
 	}
-	if text := strings.TrimSpace(f.Get("jwks")); text != "" {
+	if text := strings.TrimSpace(f.Get("jwks")); text != "" && keyed {
 		body["jwks"] = text // which the API refuses by its name
 		if json.Valid([]byte(text)) {
 			body["jwks"] = json.RawMessage(text)
@@ -82,6 +83,9 @@ func (c client) values() url.Values {
 	if c.JWKSURI != nil {
 		values.Set("jwks_uri", *c.JWKSURI)
 	}
+	if len(c.JWKS) > 0 && string(c.JWKS) != "null" {
+		values.Set("jwks", string(c.JWKS))
+	}
 	if c.TTL != nil {
 		values.Set("access_token_ttl", strconv.FormatInt(*c.TTL, 10))
 	}
@@ -102,30 +106,27 @@ func (p *Panel) createClient(v *visit) (page, error) {
 	if reply.replayed {
 		return page{}, shownBefore()
 	}
-	return p.secretOf(v, made, "The client is there. Its secret is shown this once: what is stored is a hash of it.")
+	return p.secretOf(v, made, "The client is there. Its secret is shown this once: what is stored is a hash of it."), nil
 }
 
 func shownBefore() *problem {
 	return &problem{
 		Status: http.StatusConflict, Title: "Shown before",
-		Detail: "This form was sent before, and the secret was shown then. Nothing was made a second time. If the secret is lost, give the client another one.",
+		Detail: "This form was sent before, and the secret was in the answer. Nothing was made a second time. If the answer was lost, give the client another secret; a resource server has to be deleted and made again.",
 	}
 }
 
-// secretOf shows a client with its secret and how to use it.
-func (p *Panel) secretOf(v *visit, c client, lead string) (page, error) {
-	keyURLs, err := all[keyURL](v, v.api("key-urls"))
-	if err != nil {
-		return page{}, err
-	}
+// secretOf shows a client with its secret and how to use it. Nothing here can
+// fail: the secret would be lost.
+func (p *Panel) secretOf(v *visit, c client, lead string) page {
 	show := secretPage{Lead: lead, ClientID: c.ClientID, Secret: c.Secret, Continue: v.home("clients", c.ClientID), Label: "Done"}
 	if c.Secret == "" {
 		show.Lead = "The client is there. It has no secret: " + map[string]string{"none": "anybody can say its client_id.", "private_key_jwt": "it proves itself by its key."}[c.Method]
 	}
 	if slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return strings.HasSuffix(grant, "token-exchange") }) {
-		show.Snippets = snippets(p.config.Issuer, c, len(keyURLs) > 0)
+		show.Snippets = snippets(p.config.Issuer, c)
 	}
-	return page{template: "secret", title: c.Name, data: show}, nil
+	return page{template: "secret", title: c.Name, data: show}
 }
 
 func (v *visit) loadClient() (client, error) {
@@ -154,14 +155,19 @@ func (p *Panel) updateClient(v *visit) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	f := &form{Values: v.PostForm}
-	_, err = v.ask(request{method: http.MethodPatch, path: v.api("clients", c.ClientID), ifMatch: v.PostForm.Get("etag"), body: clientBody(v.PostForm)}, nil)
+	body, err := changed(clientBody(v.PostForm), clientBody(c.values()))
+	if err != nil {
+		return page{}, err
+	}
+	_, err = v.ask(request{method: http.MethodPatch, path: v.api("clients", c.ClientID), ifMatch: v.PostForm.Get("etag"), body: body}, nil)
 	if err == nil {
 		return done(v.home("clients", c.ClientID), "saved"), nil
 	}
+	f := &form{Values: v.PostForm}
 	if err := f.faulty(err); err != nil {
 		return page{}, err
 	}
+	c.ETag = v.PostForm.Get("etag") // of what was looked at: saving again must not undo another's change
 	return clientPage(v, c, f), nil
 }
 
@@ -190,7 +196,7 @@ func (p *Panel) addSecret(v *visit) (page, error) {
 	if overlap > 0 {
 		lead = "This is the new secret, shown this once. The old one goes on working for " + span(overlap) + ": replace it everywhere until then."
 	}
-	return p.secretOf(v, c, lead)
+	return p.secretOf(v, c, lead), nil
 }
 
 func (p *Panel) deleteClient(v *visit) (page, error) {

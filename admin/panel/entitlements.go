@@ -15,6 +15,7 @@ type entitlementsPage struct {
 	Form     *form // of a new rule
 	Link     *form // of a lock holder to link
 	Home     string
+	Next     string // of the lock holders
 	Operator bool
 }
 
@@ -24,10 +25,11 @@ func (p *Panel) entitlements(v *visit) (page, error) {
 
 func (p *Panel) entitlementsWith(v *visit, rule, link *form) (page, error) {
 	show := entitlementsPage{Form: rule, Link: link, Home: v.home(), Operator: v.operator()}
-	var err error
-	if show.Holders, err = all[lockHolder](v, v.api("lock-holders")); err != nil {
+	holders, err := read[lockHolder](v, v.api("lock-holders"), cursorOf(v))
+	if err != nil {
 		return page{}, err
 	}
+	show.Holders, show.Next = holders.Items, nextPage(v, holders.Next)
 	show.Rules, err = all[scopeRule](v, v.api("scope-rules"))
 	return page{template: "entitlements", title: "Entitlements", status: max(rule.status(), link.status()), data: show}, err
 }
@@ -54,17 +56,15 @@ func (p *Panel) link(v *visit) (page, error) {
 
 // findLockHolder gives the lock holder of a reference, or nil.
 func findLockHolder(v *visit, named string) (*lockHolder, error) {
-	reference := "lockHolder.identifier:" + strings.TrimPrefix(named, "lockHolder.identifier:")
-	organization := strings.TrimPrefix(reference, "lockHolder.identifier:")
-	if parts := strings.Split(organization, "."); len(parts) > 1 {
-		organization = parts[1]
+	parts := strings.SplitN(strings.TrimPrefix(named, "lockHolder.identifier:"), ".", 3)
+	if len(parts) != 3 {
+		return nil, nil
 	}
-	found, err := read[lockHolder](v, "/lock-holders", url.Values{"limit": {"200"}, "search": {organization}})
-	holders := found.Items
-	if i := slices.IndexFunc(holders, func(h lockHolder) bool { return h.Reference() == reference }); i >= 0 {
-		return &holders[i], err
+	found, err := read[lockHolder](v, "/lock-holders", url.Values{"country_iso": {parts[0]}, "organization_id": {parts[1]}, "organization_id_suffix": {parts[2]}})
+	if err != nil || len(found.Items) == 0 {
+		return nil, err
 	}
-	return nil, err
+	return &found.Items[0], nil
 }
 
 // lossPage shows who would lose what, before it is taken away.

@@ -1,6 +1,8 @@
 package panel
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -82,6 +84,35 @@ func newField(f *form, kind, name, label, help string, options ...string) field 
 		}
 	}
 	return made
+}
+
+// changed leaves of a form's members those that differ from what the object's
+// own form would send. What nobody touched is not sent: some of what an object
+// holds a form cannot say, and saving must not change it.
+func changed(body, as map[string]any) (map[string]any, error) {
+	rest := map[string]any{}
+	for name, value := range body {
+		is, err := json.Marshal(inOrder(name, value))
+		if err != nil {
+			return nil, err
+		}
+		was, err := json.Marshal(inOrder(name, as[name]))
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(is, was) {
+			rest[name] = value
+		}
+	}
+	return rest, nil
+}
+
+// inOrder sorts what boxes are ticked for: they have an order of their own.
+func inOrder(name string, value any) any {
+	if list, ok := value.([]string); ok && (name == "algorithms" || name == "grant_types") {
+		return slices.Sorted(slices.Values(list))
+	}
+	return value
 }
 
 // lines are what stands on the lines of a field, without empty ones.

@@ -1,9 +1,11 @@
 package panel
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // integratorsPage lists integrators.
@@ -91,6 +93,7 @@ type homePage struct {
 	Refusals []exchange
 	Names    map[string]string // of clients, by client_id
 	Home     string
+	Busy     bool // the record is being read by others
 	Ready    bool // there is a key URL, and a way to exchange
 }
 
@@ -111,7 +114,11 @@ func (p *Panel) homeWith(v *visit, f *form) (page, error) {
 	if show.Clients, err = all[client](v, v.api("clients")); err != nil {
 		return page{}, err
 	}
-	refusals, err := read[exchange](v, v.api("exchanges"), url.Values{"limit": {"5"}, "result": {"refused"}})
+	since := p.config.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339)
+	refusals, err := read[exchange](v, v.api("exchanges"), url.Values{"limit": {"5"}, "result": {"refused"}, "from": {since}})
+	if failure := (*problem)(nil); errors.As(err, &failure) && failure.Status == http.StatusTooManyRequests {
+		err, show.Busy = nil, true // the rest of the page is worth seeing
+	}
 	if err != nil {
 		return page{}, err
 	}
@@ -134,6 +141,7 @@ func (p *Panel) updateIntegrator(v *visit) (page, error) {
 	if err := f.faulty(err); err != nil {
 		return page{}, err
 	}
+	v.integrator.ETag = v.PostForm.Get("etag") // of what was looked at
 	return p.homeWith(v, f)
 }
 

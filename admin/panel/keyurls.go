@@ -100,7 +100,7 @@ func keyURLBody(f url.Values) map[string]any {
 		"issuer": f.Get("issuer"), "url": strings.TrimSpace(f.Get("url")), "format": f.Get("format"), "algorithms": append([]string{}, f["algorithms"]...),
 		"audiences": lines(f.Get("audiences")), "permissions_claim": lines(f.Get("permissions_claim")), "permissions_format": f.Get("permissions_format"),
 		"allow_id_token": flag("allow_id_token"), "allow_id_jag": flag("allow_id_jag"), "clientless": flag("clientless"), "single_use": flag("single_use"),
-		"status": f.Get("status"), "condition": nil,
+		"status": f.Get("status"), "condition": nil, "audience_claims": nil, "max_lifetime": nil, // null: the default
 	}
 	if claims := lines(f.Get("audience_claims")); len(claims) > 0 {
 		body["audience_claims"] = claims
@@ -152,12 +152,19 @@ func editKeyURLPage(v *visit, f *form, etag string) page {
 }
 
 func (p *Panel) updateKeyURL(v *visit) (page, error) {
-	f := &form{Values: v.PostForm}
-	id := v.PathValue("key_url")
-	_, err := v.ask(request{method: http.MethodPatch, path: v.api("key-urls", id), ifMatch: v.PostForm.Get("etag"), body: keyURLBody(v.PostForm)}, nil)
-	if err == nil {
-		return done(v.home("key-urls", id), "saved"), nil
+	k, err := v.loadKeyURL()
+	if err != nil {
+		return page{}, err
 	}
+	body, err := changed(keyURLBody(v.PostForm), keyURLBody(k.values()))
+	if err != nil {
+		return page{}, err
+	}
+	_, err = v.ask(request{method: http.MethodPatch, path: v.api("key-urls", k.ID), ifMatch: v.PostForm.Get("etag"), body: body}, nil)
+	if err == nil {
+		return done(v.home("key-urls", k.ID), "saved"), nil
+	}
+	f := &form{Values: v.PostForm}
 	if err := f.faulty(err); err != nil {
 		return page{}, err
 	}

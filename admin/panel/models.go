@@ -151,19 +151,20 @@ type presetInput struct {
 }
 
 type client struct {
-	ID         string    `json:"id"`
-	ClientID   string    `json:"client_id"`
-	Secret     string    `json:"client_secret"`
-	Name       string    `json:"client_name"`
-	Method     string    `json:"token_endpoint_auth_method"`
-	GrantTypes []string  `json:"grant_types"`
-	Scope      *string   `json:"scope"`
-	JWKSURI    *string   `json:"jwks_uri"`
-	TTL        *int64    `json:"access_token_ttl"`
-	Origins    []string  `json:"allowed_origins"`
-	Status     string    `json:"status"`
-	CreatedAt  time.Time `json:"created_at"`
-	LastUsedAt time.Time `json:"last_used_at"`
+	ID         string          `json:"id"`
+	ClientID   string          `json:"client_id"`
+	Secret     string          `json:"client_secret"`
+	Name       string          `json:"client_name"`
+	Method     string          `json:"token_endpoint_auth_method"`
+	GrantTypes []string        `json:"grant_types"`
+	Scope      *string         `json:"scope"`
+	JWKS       json.RawMessage `json:"jwks"`
+	JWKSURI    *string         `json:"jwks_uri"`
+	TTL        *int64          `json:"access_token_ttl"`
+	Origins    []string        `json:"allowed_origins"`
+	Status     string          `json:"status"`
+	CreatedAt  time.Time       `json:"created_at"`
+	LastUsedAt time.Time       `json:"last_used_at"`
 	Secrets    []struct {
 		CreatedAt time.Time `json:"created_at"`
 		ExpiresAt time.Time `json:"expires_at"`

@@ -27,8 +27,8 @@ type Config struct {
 	// SignIn checks the credentials of a client as the token endpoint does. An
 	// error that is ErrCredentials or ErrNotAllowed is the client's.
 	SignIn func(r *http.Request, clientID, secret string) (*accesstoken.Claims, error)
-	// Alive tells whether what somebody signed in with still holds.
-	Alive func(ctx context.Context, claims *accesstoken.Claims) (bool, error)
+	// Alive tells whether what somebody signed in with at a moment still holds.
+	Alive func(ctx context.Context, claims *accesstoken.Claims, since time.Time) (bool, error)
 	// Setup makes the first operator.
 	Setup Setup
 	// Provider signs people in, nil when none is configured.
@@ -129,7 +129,7 @@ func (p *Panel) routes() http.Handler {
 	open("POST /panel/setup", p.setUp)
 	open("GET /panel/oidc/start", p.startProvider)
 	open("GET /panel/oidc/callback", p.finishProvider)
-	open("/panel/", p.notFound)
+	open("GET /panel/", p.notFound)
 	own("GET /panel/{$}", p.overview)
 	own("GET /panel/integrators", p.listIntegrators)
 	own("GET /panel/integrators/new", p.newIntegrator)

@@ -2,6 +2,7 @@ package panel
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,6 +48,10 @@ func (p *Panel) door(serve action, private bool) http.HandlerFunc {
 			p.sendToSignIn(w, r)
 			return
 		}
+		if strings.Contains(strings.ToLower(r.URL.EscapedPath()), "%2f") { // no id has a slash; with one it would be another path
+			p.fail(w, v, registry.ErrNotFound)
+			return
+		}
 		if r.Method == http.MethodPost {
 			if err := r.ParseForm(); err != nil {
 				p.fail(w, v, &problem{Status: http.StatusBadRequest, Detail: "The form could not be read, or is larger than 128 KiB."})
@@ -82,7 +87,7 @@ func (p *Panel) within(serve action) action {
 	}
 }
 
-func (v *visit) operator() bool { return v.person != nil && v.person.Caller.Operator() }
+func (v *visit) operator() bool { return v.person != nil && v.person.Role == RoleOperator }
 
 // home is the address of the integrator whose pages these are.
 func (v *visit) home(parts ...string) string {
@@ -161,11 +166,15 @@ func (p *Panel) fail(w http.ResponseWriter, v *visit, err error) {
 		http.StatusConflict:            {"That does not go together", "It conflicts with what exists already."},
 		http.StatusTooManyRequests:     {"Too many at once", "Wait a moment and try again."},
 		http.StatusServiceUnavailable:  {"Not at the moment", "The database does not answer. Nothing was changed: try again in a few seconds."},
+		http.StatusBadRequest:          {"That cannot be read", "Go back and try again."},
 		http.StatusBadGateway:          {"The key URL did not answer", "The keys stay as they were."},
 		http.StatusUnprocessableEntity: {"That cannot be saved", "Some of it is not acceptable."},
 	}[failure.Status]
+	if failure.Status == http.StatusServiceUnavailable && v.Method == http.MethodPost {
+		text[1] = "The database does not answer. It is not certain whether the change was made: look before you try again."
+	}
 	if failure.Title == "" || failure.Title == http.StatusText(failure.Status) {
-		failure.Title = text[0]
+		failure.Title = cmp.Or(text[0], http.StatusText(failure.Status))
 	}
 	if failure.Detail == "" || failure.Status == http.StatusNotFound || failure.Status == http.StatusForbidden && failure.Code != "" || failure.Status == http.StatusServiceUnavailable {
 		failure.Detail = text[1]
@@ -178,7 +187,7 @@ func (p *Panel) notFound(*visit) (page, error) { return page{}, registry.ErrNotF
 func (p *Panel) crossOrigin(w http.ResponseWriter, r *http.Request) {
 	p.fail(w, &visit{Request: r, panel: p}, &problem{
 		Status: http.StatusForbidden, Title: "From another site",
-		Detail: "This form was sent by another site, or by a browser that does not say by which. Open the panel itself and try again.",
+		Detail: "This form was sent by another site. Open the panel itself and try again.",
 	})
 }
 
@@ -199,6 +208,7 @@ func (p *Panel) survive(w http.ResponseWriter, r *http.Request) {
 // page is kept by anybody (ADM-07, ADM-08).
 func (p *Panel) secureHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // with none browsers would send Origin: null
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -21,10 +21,31 @@ const (
 	absoluteLimit = 8 * time.Hour
 	touchInterval = time.Minute // how exactly the idle time is known
 	tokenBytes    = 32
+	liveHeader    = "X-Cambio-Live"
 )
+
+// Role says what somebody is to the panel. It is said apart from the caller,
+// where an integrator that is missing would be the operator.
+type Role string
+
+// The two roles.
+const (
+	RoleOperator   Role = "operator"
+	RoleIntegrator Role = "integrator"
+)
+
+// sound tells whether a person is one: of a role, and with the caller that goes
+// with it.
+func (p *Person) sound() bool {
+	if p.Caller.ClientID == "" {
+		return false
+	}
+	return p.Role == RoleOperator && p.Caller.IntegratorID == "" || p.Role == RoleIntegrator && p.Caller.IntegratorID != ""
+}
 
 // Person is who is signed in.
 type Person struct {
+	Role       Role                `json:"role"`
 	Name       string              `json:"name"` // for people
 	Caller     admin.Caller        `json:"caller"`
 	Claims     *accesstoken.Claims `json:"claims,omitempty"` // of who signed in as a client
@@ -49,6 +70,9 @@ func (p *Panel) cookie(name, value string, maxAge int) *http.Cookie {
 // begin signs somebody in: under a new token, whatever the browser had before
 // (session fixation).
 func (p *Panel) begin(r *http.Request, person Person) (*http.Cookie, error) {
+	if !person.sound() {
+		return nil, errors.New("whoever signs in at the panel is an operator or an integrator's person")
+	}
 	if err := p.end(r); err != nil {
 		return nil, err
 	}
@@ -86,7 +110,7 @@ func hashOf(token string) []byte {
 // person gives who is signed in, or nil.
 func (p *Panel) person(r *http.Request) (*Person, error) {
 	cookie, err := r.Cookie(p.cookieName())
-	if err != nil || cookie.Value == "" {
+	if err != nil || len(cookie.Value) != base64.RawURLEncoding.EncodedLen(tokenBytes) { // none of ours: no question to the database
 		return nil, nil
 	}
 	ctx, now, hash := r.Context(), p.config.Now(), hashOf(cookie.Value)
@@ -101,7 +125,7 @@ func (p *Panel) person(r *http.Request) (*Person, error) {
 		return nil, p.config.Sessions.EndSession(ctx, hash)
 	}
 	person := &Person{}
-	if err := json.Unmarshal(session.Person, person); err != nil {
+	if err := json.Unmarshal(session.Person, person); err != nil || !person.sound() {
 		return nil, p.config.Sessions.EndSession(ctx, hash)
 	}
 	alive, err := p.alive(ctx, person)
@@ -111,7 +135,8 @@ func (p *Panel) person(r *http.Request) (*Person, error) {
 	if err != nil || !alive {
 		return nil, err
 	}
-	if now.Sub(session.SeenAt) >= touchInterval {
+	// What the script asks by itself is no use: nobody need be there.
+	if now.Sub(session.SeenAt) >= touchInterval && r.Header.Get(liveHeader) == "" {
 		err = p.config.Sessions.TouchSession(ctx, hash, now)
 	}
 	return person, err
@@ -124,5 +149,5 @@ func (p *Panel) alive(ctx context.Context, person *Person) (bool, error) {
 	if person.Claims == nil {
 		return p.held(ctx, person)
 	}
-	return p.config.Alive(ctx, person.Claims)
+	return p.config.Alive(ctx, person.Claims, person.SignedInAt)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cambio-oauth/cambio/admin"
+	"github.com/cambio-oauth/cambio/grants/accesstoken"
 	"github.com/cambio-oauth/cambio/registry"
 )
 
@@ -38,7 +39,11 @@ func (p *Panel) signInPage(v *visit, show signInPage) (page, error) {
 		return page{}, err
 	}
 	answer := page{template: "signin", title: "Sign in", data: show}
-	if show.Fault != "" {
+	switch show.Fault {
+	case "":
+	case ErrTooMany.Error():
+		answer.status = http.StatusTooManyRequests
+	default:
 		answer.status = http.StatusUnauthorized
 	}
 	return answer, nil
@@ -58,9 +63,7 @@ func (p *Panel) signIn(v *visit) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	cookie, err := p.begin(v.Request, Person{
-		Name: claims.ClientID, Claims: claims, Caller: admin.Caller{ClientID: claims.ClientID, IntegratorID: claims.IntegratorID},
-	})
+	cookie, err := p.begin(v.Request, personOf(claims))
 	return page{redirect: localTarget(v.PostForm.Get("next")), cookies: []*http.Cookie{cookie}}, err
 }
 
@@ -136,19 +139,35 @@ func (p *Panel) setUp(v *visit) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	claims, err := p.config.SignIn(v.Request, clientID, secret)
-	if err != nil {
-		return page{}, err
-	}
-	v.person = &Person{Name: clientID, Claims: claims, Caller: admin.Caller{ClientID: clientID}}
-	cookie, err := p.begin(v.Request, *v.person)
-	return page{
-		template: "secret", title: "You are the operator", cookies: []*http.Cookie{cookie},
+	answer := page{
+		template: "secret", title: "You are the operator",
 		data: secretPage{
 			Lead:     "This is the client you sign in with from now on, here and at the admin API. The secret is shown this once: what is stored is a hash of it.",
 			ClientID: clientID, Secret: secret, Continue: Prefix, Label: "To the overview",
 		},
-	}, err
+	}
+	// Whatever fails from here on, the secret is shown: there is no other.
+	claims, err := p.config.SignIn(v.Request, clientID, secret)
+	if err == nil {
+		person := personOf(claims)
+		var cookie *http.Cookie
+		if cookie, err = p.begin(v.Request, person); err == nil {
+			v.person, answer.cookies = &person, []*http.Cookie{cookie}
+		}
+	}
+	if err != nil {
+		p.config.Log.WarnContext(v.Context(), "the first operator is made and could not be signed in", "error", err)
+	}
+	return answer, nil
+}
+
+// personOf is who signed in as a client.
+func personOf(claims *accesstoken.Claims) Person {
+	person := Person{Name: claims.ClientID, Claims: claims, Role: RoleOperator, Caller: admin.Caller{ClientID: claims.ClientID, IntegratorID: claims.IntegratorID}}
+	if claims.IntegratorID != "" {
+		person.Role = RoleIntegrator
+	}
+	return person
 }
 
 // secretPage shows a secret, once.

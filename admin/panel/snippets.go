@@ -7,7 +7,7 @@ type snippet struct{ ID, Name, Text string }
 
 // snippets exchange a token by curl, Node.js and Go. The secret is not in them:
 // it comes from the environment, as it should in production.
-func snippets(issuer string, c client, _ bool) []snippet {
+func snippets(issuer string, c client) []snippet {
 	fill := strings.NewReplacer("ISSUER", issuer, "CLIENT_ID_VALUE", c.ClientID)
 	if !c.HasSecret() {
 		return []snippet{{"curl", "curl", fill.Replace(curlPublic)}}

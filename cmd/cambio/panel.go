@@ -5,13 +5,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/cambio-oauth/cambio/admin"
 	"github.com/cambio-oauth/cambio/admin/panel"
@@ -34,9 +35,9 @@ func (p *program) panel(api *admin.API, verifier *accesstoken.Verifier, tokens h
 	return panel.New(panel.Config{
 		Ask:      api.Ask,
 		Sessions: p.store,
-		SignIn:   clientSignIn{tokens, verifier}.signIn,
-		Alive:    alive(p.store),
-		Setup:    firstOperator{p},
+		SignIn:   clientSignIn{tokens, verifier, p.directory.Snapshot}.signIn,
+		Alive:    p.stillSignedIn,
+		Setup:    firstOperator{p, &atomic.Bool{}},
 		Provider: provider,
 		Issuer:   p.config.issuer,
 		Key:      key,
@@ -52,20 +53,38 @@ func (p *program) panel(api *admin.API, verifier *accesstoken.Verifier, tokens h
 type clientSignIn struct {
 	tokens   http.Handler
 	verifier *accesstoken.Verifier
+	known    func() (*registry.Snapshot, error)
 }
 
 func (s clientSignIn) signIn(r *http.Request, clientID, secret string) (*accesstoken.Claims, error) {
-	var err error
-	for _, scope := range []string{grants.ScopeAdmin, grants.ScopeIntegratorAdmin} {
-		var token string
-		if token, err = s.ask(r, clientID, secret, scope); err == nil {
-			return s.verifier.Verify(r.Context(), token)
-		}
-		if !errors.Is(err, panel.ErrNotAllowed) {
-			return nil, err
-		}
+	known, err := s.known()
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
+	// One attempt, for the scope that the client can have: each is in the record.
+	scope := grants.ScopeAdmin
+	if client := known.Client(clientID); client != nil && client.Owner == registry.OwnerIntegrator {
+		scope = grants.ScopeIntegratorAdmin
+	}
+	token, err := s.ask(r, clientID, secret, scope)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := s.verifier.Verify(r.Context(), token)
+	if err == nil && (claims.IntegratorID == "") != claims.HasScope(grants.ScopeAdmin) {
+		err = panel.ErrNotAllowed
+	}
+	return claims, err
+}
+
+// stillSignedIn: a token is as good as its generations; who signed in with a
+// secret goes with the last secret that there was then.
+func (p *program) stillSignedIn(ctx context.Context, claims *accesstoken.Claims, since time.Time) (bool, error) {
+	live, err := alive(p.store)(ctx, claims)
+	if err != nil || !live {
+		return false, err
+	}
+	return p.store.HasSecretSince(ctx, claims.ClientID, since)
 }
 
 func (s clientSignIn) ask(r *http.Request, clientID, secret, scope string) (token string, err error) {
@@ -108,13 +127,22 @@ func (k *kept) WriteHeader(status int)      { k.status = status }
 func (k *kept) Write(p []byte) (int, error) { return k.body.Write(p) }
 
 // firstOperator makes the operator's client where none is configured.
-type firstOperator struct{ p *program }
+type firstOperator struct {
+	p     *program
+	found *atomic.Bool // there is one, and will be
+}
 
 const firstOperatorID = "operator"
 
 // Needed implements panel.Setup.
 func (f firstOperator) Needed(ctx context.Context) (bool, error) {
+	if f.found.Load() {
+		return false, nil
+	}
 	found, err := f.p.store.HasOperator(ctx)
+	if err == nil && found {
+		f.found.Store(true)
+	}
 	return !found, err
 }
 
@@ -123,6 +151,9 @@ func (f firstOperator) Create(ctx context.Context) (clientID, secret string, err
 	if secret, err = registry.NewClientSecret(); err != nil {
 		return "", "", err
 	}
+	ctx = registry.WithEvent(ctx, &registry.PendingEvent{AuditEvent: registry.AuditEvent{
+		ClientID: "the link for setting up", Action: "create", Kind: "clients", ObjectID: firstOperatorID,
+	}})
 	err = f.p.store.CreateFirstOperator(ctx, &registry.Client{
 		ClientID: firstOperatorID, Owner: registry.OwnerOperator, Name: "operator", AuthMethod: registry.AuthBasic,
 		GrantTypes: []string{grants.ClientCredentials}, Scopes: []string{grants.ScopeAdmin}, Status: registry.Active,

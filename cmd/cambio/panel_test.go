@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cambio-oauth/cambio/admin/panel"
 	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
@@ -253,107 +252,6 @@ func TestPanelSignIn(t *testing.T) {
 			}
 		}
 	})
-}
-
-var setupLinkPattern = `/panel/setup\?token=[A-Za-z0-9_-]+`
-
-func TestPanelSetUp(t *testing.T) {
-	database := storagetest.SQLite(t)
-	clock := &clock{}
-	s := startWithoutOperator(t, clock.now, database, nil)
-	link := func(at time.Time) string {
-		key, err := s.p.config.derive("panel")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimPrefix(panel.SetupLink(s.url, key, at), s.url)
-	}
-	good := link(clock.now())
-	if !regexp.MustCompile("^" + setupLinkPattern + "$").MatchString(good) {
-		t.Fatal(good)
-	}
-	b := &browser{s: s}
-	b.get("/panel/sign-in").mustShow(t, http.StatusOK, "This server has no operator yet")
-	for name, bad := range map[string]string{
-		"made up":           "/panel/setup?token=AAAAAGsFnIcq7OLNJJwVhoH3jMtDTg8LKRAZJzN4Yo-B2NJWvjiq4A",
-		"changed":           good[:len(good)-2] + "AA",
-		"without a token":   "/panel/setup",
-		"an hour old":       link(clock.now().Add(-time.Hour)),
-		"of another server": strings.TrimPrefix(panel.SetupLink("", make([]byte, 32), clock.now()), ""),
-	} {
-		t.Run("a link that is "+name+" is dead", func(t *testing.T) {
-			b.get(bad).mustShow(t, http.StatusForbidden, "This link is dead")
-			_, token, _ := strings.Cut(bad, "token=")
-			b.send("/panel/setup", url.Values{"token": {token}}).mustShow(t, http.StatusForbidden, "This link is dead")
-		})
-	}
-	b.get(good).mustShow(t, http.StatusOK, "Become the operator")
-	b.get(good).mustShow(t, http.StatusOK, "Become the operator") // whoever looks at it uses nothing up
-	_, token, _ := strings.Cut(good, "token=")
-	made := b.send("/panel/setup", url.Values{"token": {token}}).mustShow(t, http.StatusOK, "You are the operator")
-	secret := regexp.MustCompile(`id="client-secret">([^<]+)<`).FindStringSubmatch(made.body)[1]
-	b.get("/panel/integrators").mustBe(t, http.StatusOK)
-	s.signIn("operator", secret)
-	b.get(good).mustShow(t, http.StatusForbidden, "This link is dead")
-	b.send("/panel/setup", url.Values{"token": {token}}).mustShow(t, http.StatusForbidden, "This link is dead")
-	s.post(tokenEndpoint, basic("operator", secret), url.Values{"grant_type": {grants.ClientCredentials}, "scope": {"admin"}}).mustBe(t, http.StatusOK)
-	if log := s.log.String(); strings.Contains(log, secret) || strings.Contains(log, token) {
-		t.Error("the log holds a secret")
-	}
-}
-
-// XTI, ADM-01, ADM-02: what a person sees comes from the session.
-func TestPanelOfAnIntegrator(t *testing.T) {
-	s := startServer(t, storagetest.SQLite(t), nil)
-	acme, other := s.newParty("Acme"), s.newParty("Other")
-	person := acme.personOf()
-	before := s.panelState(other)
-	person.get("/panel/").mustGo(t, "/panel/integrators/me")
-	for _, page := range panelPages(acme) {
-		own := strings.HasPrefix(page, "/panel/integrators/"+acme.id)
-		switch a := person.get(page); {
-		case own:
-			a.mustBe(t, http.StatusOK)
-			person.get(strings.Replace(page, acme.id, "me", 1)).mustBe(t, http.StatusOK)
-		case page == "/panel/" || page == "/panel/audit":
-		case page == "/panel/integrators/new":
-			a.mustShow(t, http.StatusForbidden, "operators of the platform")
-		default:
-			a.mustShow(t, http.StatusNotFound, "not yours to see")
-		}
-	}
-	for _, page := range panelPages(other) {
-		if strings.HasPrefix(page, "/panel/integrators/"+other.id) {
-			person.get(page).mustShow(t, http.StatusNotFound, "not yours to see")
-			// Another's object below one's own path.
-			if mine := strings.Replace(page, other.id, "me", 1); strings.Contains(mine, other.keyURL) || strings.Contains(mine, other.clientID) {
-				person.get(mine).mustShow(t, http.StatusNotFound, "not yours to see")
-			}
-		}
-	}
-	for path, form := range panelForms(other) {
-		if path == "/panel/sign-out" {
-			continue
-		}
-		if a := person.send(path, form); a.status != http.StatusNotFound && a.status != http.StatusForbidden {
-			t.Errorf("%s: status %d", path, a.status)
-		}
-	}
-	at := "/panel/integrators/me"
-	for _, path := range []string{at + "/entitlements/rules", at, at + "/delete"} {
-		if a := person.send(path, url.Values{"permission": {"x"}, "scope": {"x"}, "name": {"x"}, "status": {"active"}, "confirm": {"Acme"}}); a.status != http.StatusForbidden {
-			t.Errorf("%s: status %d", path, a.status)
-		}
-	}
-	if s.panelState(other) != before {
-		t.Error("another's was changed")
-	}
-	audit := person.get("/panel/audit").mustBe(t, http.StatusOK)
-	if strings.Contains(audit.body, other.id) {
-		t.Error("the audit shows another's")
-	}
-	s.admin("PATCH", "/integrators/"+acme.id, object{"status": "disabled"}).mustBe(t, http.StatusOK)
-	person.get(at).mustGo(t, "/panel/sign-in?next="+url.QueryEscape(at))
 }
 
 // A secret is shown exactly once, whatever is sent again.

@@ -100,3 +100,10 @@ func (a answer) value(t testing.TB, name string) string {
 	}
 	return html.UnescapeString(found[1])
 }
+
+func unescaped(found []string) string {
+	if found == nil {
+		return ""
+	}
+	return html.UnescapeString(found[1])
+}

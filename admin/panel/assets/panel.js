@@ -43,7 +43,7 @@ function liveList() {
   setInterval(async () => {
     if (document.hidden || list.contains(document.activeElement)) return;
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      const answer = await fetch(location.href, { headers: { accept: "text/html", "x-cambio-live": "1" } });
       if (!answer.ok || answer.redirected) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live] tbody");
       if (!fresh) return;

@@ -35,7 +35,11 @@ func (p *Provider) person(ctx context.Context, claims strictjson.Members) (*pane
 	if err != nil {
 		return nil, err
 	}
-	return &panel.Person{Name: name(claims, sub), Caller: caller}, nil
+	role := panel.RoleIntegrator
+	if p.config.Operators.holds(claims) {
+		role = panel.RoleOperator
+	}
+	return &panel.Person{Name: name(claims, sub), Role: role, Caller: caller}, nil
 }
 
 // caller is where roles are given. An empty IntegratorID makes an operator, so
