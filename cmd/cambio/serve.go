@@ -218,7 +218,7 @@ func (p *program) router() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	verifier := &accesstoken.Verifier{Issuer: c.issuer, Keys: p.ring, Now: c.now}
+	verifier := &accesstoken.Verifier{Issuer: c.issuer, Keys: p.ring, Now: c.now, Recent: &accesstoken.Recent{}}
 	exchanger := &tokenexchange.Exchanger{
 		Issuer: c.issuer, Policies: p.directory, Targets: p.directory, Replays: p.store, MaxLifetime: c.accessTokenTTL, Now: c.now,
 		Verifier: &assertion.Verifier{Keys: p.keys, Now: c.now},

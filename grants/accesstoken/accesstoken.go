@@ -3,6 +3,7 @@ package accesstoken
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -98,11 +99,37 @@ type Verifier struct {
 	Issuer string
 	Keys   PublicKeys
 	Now    func() time.Time
+	Recent *Recent // nil: every token is verified anew
 }
 
 // Verify checks form, type, signature, issuer and expiry. The error is
 // ErrInvalid, or one that says why nobody can tell.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
+	if len(raw) > grants.MaxBodyBytes {
+		return nil, fmt.Errorf("%w: too large", ErrInvalid)
+	}
+	hash := sha256.Sum256([]byte(raw))
+	found := v.Recent.find(hash)
+	if found == nil {
+		var err error
+		if found, err = v.verify(ctx, raw); err != nil {
+			return nil, err
+		}
+		if found.hash = hash; len(raw) <= maxRecentBytes {
+			v.Recent.add(found)
+		}
+	} else if _, err := v.key(ctx, found.keyID); err != nil {
+		return nil, err
+	}
+	claims := found.claims
+	if claims.Issuer != v.Issuer || claims.ID == "" || !claims.Expires().After(v.Now()) {
+		return nil, fmt.Errorf("%w: expired or of another issuer", ErrInvalid)
+	}
+	return &claims, nil
+}
+
+// verify reads a token and finds its signature good.
+func (v *Verifier) verify(ctx context.Context, raw string) (*seen, error) {
 	token, err := jws.ParseJWT(raw, grants.MaxBodyBytes)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -111,22 +138,29 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 	if token.Type != Type || token.KeyID == "" {
 		return nil, fmt.Errorf("%w: typ %q, kid %q", ErrInvalid, token.Type, token.KeyID)
 	}
-	algorithm, key, err := v.Keys.PublicKey(ctx, token.KeyID)
+	key, err := v.key(ctx, token.KeyID)
 	if err != nil {
 		return nil, err
 	}
-	if key == nil {
-		return nil, fmt.Errorf("%w: no such key", ErrInvalid)
-	}
-	if err := token.Verify(algorithm, key); err != nil {
+	if err := token.Verify(key.algorithm, key.public); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	var claims Claims
-	if err := json.Unmarshal(token.Payload, &claims); err != nil {
+	s := &seen{keyID: token.KeyID}
+	if err := json.Unmarshal(token.Payload, &s.claims); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if claims.Issuer != v.Issuer || claims.ID == "" || !claims.Expires().After(v.Now()) {
-		return nil, fmt.Errorf("%w: expired or of another issuer", ErrInvalid)
+	return s, nil
+}
+
+type publicKey struct {
+	algorithm string
+	public    any
+}
+
+func (v *Verifier) key(ctx context.Context, id string) (publicKey, error) {
+	algorithm, public, err := v.Keys.PublicKey(ctx, id)
+	if err == nil && public == nil {
+		err = fmt.Errorf("%w: no such key", ErrInvalid)
 	}
-	return &claims, nil
+	return publicKey{algorithm, public}, err
 }

@@ -59,12 +59,13 @@ func (s *signer) Sign(_ context.Context, typ string, payload []byte) (string, er
 // publicKeys knows k1, and fails when told to.
 type publicKeys struct {
 	err   error
+	gone  bool
 	asked []string
 }
 
 func (p *publicKeys) PublicKey(_ context.Context, keyID string) (algorithm string, key any, err error) {
 	p.asked = append(p.asked, keyID)
-	if keyID != "k1" || p.err != nil {
+	if keyID != "k1" || p.gone || p.err != nil {
 		return "", nil, p.err
 	}
 	return "RS256", &ourKey().PublicKey, nil
