@@ -21,7 +21,7 @@ build: ## Build ./cambio, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o cambio ./cmd/cambio
 
 ##@ Test
-.PHONY: test race fuzz chaos bench interop screenshots
+.PHONY: test race fuzz chaos bench microbench interop screenshots
 test: interop ## Run every test, on SQLite and on a real PostgreSQL, installing what is missing
 	e2e/postgres.sh run $(GO) test -count=1 ./...
 	@echo "left to make chaos, which takes a quarter of an hour: the full size of e2e/chaos, R4 (the old primary returns) and R14 (overload)"
@@ -35,7 +35,12 @@ fuzz: ## Run each fuzz target for a minute
 chaos: ## Run the fault scenarios in full size (a quarter of an hour) and print their figures; the short set is in `make test`
 	$(GO) test -tags chaos -count=1 -timeout 60m -v ./e2e/chaos
 
-bench: ## Run every benchmark
+bench: ## Measure against the floor, on SQLite and PostgreSQL: a quarter of an hour (ARGS=-quick: three minutes)
+	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/cambio ./cmd/cambio
+	@$(GO) build -o bin/bench ./bench
+	e2e/postgres.sh run bin/bench -out docs/img $(ARGS)
+
+microbench: ## Run every Go benchmark
 	e2e/postgres.sh run $(GO) test -run '^$$' -bench . -benchmem ./...
 
 interop: e2e/interop/node_modules ## Install the programs of other people that tests run against

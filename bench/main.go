@@ -17,12 +17,12 @@ func main() {
 	binary := flag.String("cambio", "bin/cambio", "the program to measure")
 	quick := flag.Bool("quick", false, "one round of two seconds")
 	only := flag.String("only", "", "servers whose name holds this, and the floor")
-	out := flag.String("out", "", "folder for the report: docs")
+	out := flag.String("out", "", "folder for the pictures; the tables go to standard output")
 	flag.Parse()
 	if *modulus != "" {
 		log.Fatal(serveFloor(*modulus, *secret))
 	}
-	plan := plan{binary: *binary, rounds: 3, lasting: 5 * time.Second, tokens: 20_000, only: *only, out: *out}
+	plan := plan{binary: *binary, rounds: 3, lasting: 5 * time.Second, tokens: 20_000, only: *only, out: *out, quick: *quick}
 	if *quick {
 		plan.rounds, plan.lasting, plan.tokens = 1, 2*time.Second, 4_000
 	}

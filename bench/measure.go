@@ -18,6 +18,7 @@ type plan struct {
 	tokens  int
 	only    string
 	out     string
+	quick   bool
 }
 
 // operation is one kind of load.
@@ -102,6 +103,15 @@ func measure(p plan) error {
 	}
 	for _, s := range servers {
 		report.loaded[s.name] = s.memory()
+	}
+	if p.only == "" {
+		for _, c := range crowds(p.quick) {
+			g, err := measureGrowth(p, folder, idp, ten, c)
+			if err != nil {
+				return err
+			}
+			report.growths = append(report.growths, g)
+		}
 	}
 	return report.write()
 }

@@ -12,6 +12,7 @@ type report struct {
 	figures      []figure
 	idle, loaded map[string]float64
 	started      map[string]time.Duration
+	growths      []growth
 }
 
 func (r *report) write() error {
@@ -32,5 +33,14 @@ func (r *report) write() error {
 			fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f |\n", f.server, ms(r.started[f.server]), r.idle[f.server], r.loaded[f.server])
 		}
 	}
-	return nil
+	fmt.Fprintf(out, "\n| beside | number | req/s | cost, x the first | MiB | first token after |\n|---|---|---|---|---|---|\n")
+	for _, g := range r.growths {
+		for _, p := range g.points {
+			fmt.Fprintf(out, "| %s | %d | %.0f | %.2f | %.0f | %v |\n", g.what, p.n, p.rate, g.points[0].rate/p.rate, p.mib, p.started.Round(time.Millisecond))
+		}
+	}
+	if r.plan.out == "" {
+		return nil
+	}
+	return r.draw()
 }

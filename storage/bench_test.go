@@ -1,7 +1,9 @@
 package storage_test
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,7 +36,7 @@ func BenchmarkDurableRecords(b *testing.B) {
 				for i := range waiters {
 					all.Go(func() {
 						for range each {
-							e := registry.Exchange{At: time.Now(), Result: registry.ResultGranted, IntegratorID: "i", Subject: "sub"}
+							e := usualExchange()
 							if err := logOf(i).Record(b.Context(), e, false); err != nil {
 								b.Error(err)
 							}
@@ -55,4 +57,18 @@ func BenchmarkDurableRecords(b *testing.B) {
 			b.ReportMetric(apart.Seconds()/together.Seconds(), "times")
 		})
 	}
+}
+
+// usualExchange is a record of the usual size.
+func usualExchange() registry.Exchange {
+	now := time.Now()
+	e := registry.Exchange{
+		At: now, GrantType: "urn:ietf:params:oauth:grant-type:token-exchange", Result: registry.ResultGranted, IntegratorID: "01a20de4-6cfd-7653-b428-1e18b2a920b5",
+		ClientID: "01a20de4-6cfd-7653-b428-1e18b2a920b6", Issuer: "https://acme.eu.auth0.com/", Subject: "auth0|5934aafe4e52d93452b1c90", KeyID: "NEU2N0M2MzQyN",
+		TokenID: "Bu0l46tNUwf4lhHPBLuLpN", ExpiresAt: now.Add(time.Hour), SubjectTokenHash: strings.Repeat("0f", 32),
+	}
+	for i := range 10 {
+		e.Granted = append(e.Granted, fmt.Sprint("lockHolder.identifier:NO.91942450", i, ".part"))
+	}
+	return e
 }

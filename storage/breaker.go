@@ -31,6 +31,9 @@ type breaker struct {
 // it would cost PostgreSQL's connection, and a stranger who hangs up again and
 // again would have the pool dial all the time.
 func (b *breaker) do(ctx context.Context, limit time.Duration, statement func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err // gone before it began
+	}
 	if !b.admits(time.Now()) {
 		return ErrUnanswered
 	}

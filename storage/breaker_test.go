@@ -77,10 +77,13 @@ func TestBreaker(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var b breaker
 			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			err := b.do(ctx, limit, func(ctx context.Context) error { return ctx.Err() })
+			err := b.do(ctx, limit, func(ctx context.Context) error { cancel(); return ctx.Err() })
 			if err != nil {
 				t.Error(err)
+			}
+			begun := false
+			if err := b.do(ctx, limit, func(context.Context) error { begun = true; return nil }); !errors.Is(err, context.Canceled) || begun {
+				t.Errorf("who has gone already begins nothing: %v, %v", err, begun)
 			}
 		})
 	})

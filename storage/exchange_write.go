@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"math/bits"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -35,6 +36,9 @@ func (l *ExchangeLog) drain() {
 			l.write(l.gather(first))
 			continue
 		}
+		// Let those that run at this moment come along, or on one core each would
+		// find a worker that has gone off with the one before.
+		runtime.Gosched()
 		batch := []entry{first}
 		// Powers of two: each length is a statement that the database keeps.
 		for most := powerOfTwo(len(l.queue) + 1); len(batch) < most; { // nobody else receives

@@ -117,7 +117,7 @@ func productionImports(t *testing.T) map[string][]string {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && (entry.Name() == "e2e" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".") && file != root) {
+		if entry.IsDir() && (entry.Name() == "e2e" || entry.Name() == "bench" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".") && file != root) {
 			return fs.SkipDir
 		}
 		if entry.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
