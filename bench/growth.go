@@ -45,7 +45,7 @@ func crowds(quick bool) []crowd {
 			"SELECT " + object + object + "'https://idp' || i || '.example/', 'https://idp' || i || '.example/jwks', 'auto', '[\"RS256\"]', '[]', 'permissions', 0, 0, 86400, 'active', 1, 0, 0 FROM n", nil},
 		{"lock holders", []int{10, 1000, most}, "INSERT INTO lock_holders (id, name, country_iso, organization_id, organization_id_suffix, created_at, updated_at, revision) SELECT " + object + "'Lock holder ' || i, 'SE', 'org-' || i, '', 0, 0, 1 FROM n", nil},
 		{"revoked tokens", []int{0, 10 * most}, "INSERT INTO revoked_tokens (jti, expires_at, revoked_at) SELECT 'jti-' || i, 4000000000000000, 0 FROM n", nil},
-		{"permissions in a token", []int{1, 10, 50, 200}, "", func(idp *provider, n int) ([]string, error) { return idp.sign(1000, n) }},
+		{"permissions in a token", []int{1, 10, 50, 150}, "", func(idp *provider, n int) ([]string, error) { return idp.sign(1000, n) }},
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -30,6 +29,7 @@ type server struct {
 	address string
 	client  [2]string // id and secret
 	started time.Duration
+	log     string // file
 	drop    func() // takes its database away
 }
 
@@ -47,36 +47,42 @@ func startFloor(folder string, p *provider) (*server, error) {
 	return s, s.run(exec.Command("taskset", "-c", "0", self, "-floor", modulus, "-secret", operatorSecret), true)
 }
 
-// run starts a process and waits until it says where it is.
+// run starts a process, whose output goes into a file as a service's does, and
+// waits until it says where it is.
 func (s *server) run(command *exec.Cmd, plain bool) error {
 	s.command = command
-	pipe := command.StderrPipe
-	if plain {
-		pipe = command.StdoutPipe
-	}
-	out, err := pipe()
+	log, err := os.CreateTemp("", "cambio-bench-log-")
 	if err != nil {
 		return err
 	}
+	defer log.Close()
+	s.log = log.Name()
+	command.Stdout, command.Stderr = log, log
 	began := time.Now()
 	if err := command.Start(); err != nil {
 		return err
 	}
-	lines := bufio.NewReader(out)
 	for s.address == "" {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			return fmt.Errorf("%s ended: %w", s.name, errors.Join(err, command.Wait()))
+		if time.Since(began) > time.Minute {
+			return fmt.Errorf("%s does not come up: %s", s.name, s.log)
 		}
-		var entry struct{ Listen string }
-		if plain {
-			s.address = strings.TrimSpace(line)
-		} else if json.Unmarshal([]byte(line), &entry) == nil {
-			s.address = entry.Listen
+		time.Sleep(time.Millisecond)
+		said, err := os.ReadFile(s.log)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(said)) {
+			var entry struct{ Listen, Msg string }
+			if plain {
+				s.address = strings.TrimSpace(line)
+			} else if json.Unmarshal([]byte(line), &entry) == nil && entry.Listen != "" {
+				s.address = entry.Listen
+			} else if strings.HasPrefix(line, "cambio: ") {
+				return fmt.Errorf("%s: %s", s.name, line)
+			}
 		}
 	}
 	s.started = time.Since(began)
-	go func() { _, _ = io.Copy(io.Discard, lines) }()
 	return nil
 }
 
@@ -223,6 +229,7 @@ func (s *server) memory() float64 {
 func (s *server) stop() {
 	_ = s.command.Process.Signal(os.Interrupt)
 	_ = s.command.Wait()
+	_ = os.Remove(s.log)
 	s.drop()
 }
 

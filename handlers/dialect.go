@@ -43,7 +43,7 @@ type dialectAnswer struct {
 }
 
 func readDialect(w http.ResponseWriter, r *http.Request) (url.Values, *grants.Refusal) {
-	if refusal := checkHead(r, "application/json", "application/x-www-form-urlencoded"); refusal != nil {
+	if refusal := checkHead(r, "application/json", formMediaType); refusal != nil {
 		return nil, refusal
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {

@@ -25,7 +25,7 @@ var errTooLarge = errors.New("body too large")
 // byte of it. fosite by itself takes 10 MB, multipart, duplicates and any
 // number of scopes, some of them at quadratic cost.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *grants.Refusal) {
-	if refusal := checkHead(r, "application/x-www-form-urlencoded"); refusal != nil {
+	if refusal := checkHead(r, formMediaType); refusal != nil {
 		return nil, refusal
 	}
 	body, refusal := readBody(w, r)
@@ -38,6 +38,9 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *grants.Refus
 	}
 	return form, checkParameters(form)
 }
+
+// formMediaType is what RFC 6749 §3.2 has requests in.
+const formMediaType = "application/x-www-form-urlencoded"
 
 // checkHead holds the parts of a request outside its body against the rules.
 func checkHead(r *http.Request, mediaTypes ...string) *grants.Refusal {
@@ -130,9 +133,12 @@ func checkGrantType(form url.Values) *grants.Refusal {
 
 // withForm gives fosite a request that is parsed already.
 func withForm(r *http.Request, form url.Values) *http.Request {
-	r = r.Clone(r.Context())
-	r.PostForm, r.Form = form, form
-	r.Body = http.NoBody
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return r
+	copied := *r
+	copied.PostForm, copied.Form = form, form
+	copied.Body = http.NoBody
+	if r.Header.Get("Content-Type") != formMediaType { // the dialect takes JSON, too
+		copied.Header = r.Header.Clone()
+		copied.Header.Set("Content-Type", formMediaType)
+	}
+	return &copied
 }

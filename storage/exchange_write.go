@@ -11,10 +11,11 @@ import (
 
 // Batches of records.
 const (
-	maxBatchBits  = 8
-	logBatch      = 1 << maxBatchBits      // in one statement: 5,632 of the 32,766 values that SQLite takes
-	asyncBatch    = logQueue / 2           // in one transaction, where nobody waits for it
-	asyncInterval = 250 * time.Millisecond // how long a record waits for others then
+	maxBatchBits   = 8
+	logBatch       = 1 << maxBatchBits      // in one statement: 5,632 of the 32,766 values that SQLite takes
+	asyncBatch     = logQueue / 2           // in one transaction, where nobody waits for it
+	asyncStatement = 32                     // of them in one statement: half a millisecond of SQLite's
+	asyncInterval  = 250 * time.Millisecond // how long a record waits for others then
 )
 
 const (
@@ -89,7 +90,7 @@ func (l *ExchangeLog) write(batch []entry) {
 
 // insert stores a batch: in one statement, or in several of one transaction.
 func (l *ExchangeLog) insert(ctx context.Context, batch []entry) error {
-	if powerOfTwo(len(batch)) == len(batch) {
+	if l.mode != LogAsync && powerOfTwo(len(batch)) == len(batch) {
 		return l.insertSome(ctx, nil, batch)
 	}
 	tx, err := l.store.pools[0].BeginTx(ctx, nil)
@@ -97,9 +98,10 @@ func (l *ExchangeLog) insert(ctx context.Context, batch []entry) error {
 		return err
 	}
 	for rest := batch; len(rest) > 0 && err == nil; {
-		n := powerOfTwo(len(rest))
+		n := powerOfTwo(min(len(rest), asyncStatement))
 		err = l.insertSome(ctx, tx, rest[:n])
 		rest = rest[n:]
+		runtime.Gosched() // requests do not wait for all of it
 	}
 	if err != nil {
 		_ = tx.Rollback()

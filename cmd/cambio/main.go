@@ -121,7 +121,6 @@ func runServe(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	tuneCores()
 	log := newLogger(os.Stderr, c.logLevel)
 	p, err := start(cmd.Context(), c, log)
 	if err != nil {

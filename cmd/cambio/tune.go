@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"runtime"
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"time"
@@ -19,15 +18,6 @@ const (
 
 	gcTuneInterval = 5 * time.Second
 )
-
-// tuneCores lets two threads run Go code on a machine with one core: SQLite waits
-// for the disk in one of them, where Go sees a thread at work and nobody else
-// gets a turn. Whoever sets GOMAXPROCS knows better.
-func tuneCores() {
-	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) == 1 {
-		runtime.GOMAXPROCS(2)
-	}
-}
 
 // tuneGC sets how much garbage there may be, by what is in use at the moment.
 // Whoever sets GOGC knows better.
