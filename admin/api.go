@@ -29,13 +29,13 @@ type API struct {
 	service  *service
 	checks   checkLimits
 	explains checkLimits
-	reading  chan struct{}       // holds one for each reading of the record of exchanges
+	reading  *readings
 	routes   func() http.Handler // what Ask asks
 }
 
 // New makes the API.
 func New(config Config) *API {
-	a := &API{config: config, service: &service{config: config}, reading: make(chan struct{}, maxReadings)}
+	a := &API{config: config, service: &service{config: config}, reading: newReadings()}
 	a.routes = sync.OnceValue(a.routed)
 	return a
 }

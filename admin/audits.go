@@ -60,10 +60,11 @@ func (a *API) summarizeAudit(w http.ResponseWriter, r request) error {
 	case k.Audited == nil:
 		return registry.ErrNotFound
 	}
-	if err := a.startReading(ctx); err != nil {
+	leave, err := a.reading.start(ctx, integratorID)
+	if err != nil {
 		return err
 	}
-	defer func() { <-a.reading }()
+	defer leave()
 	sum, err := a.config.Store.AuditSummary(ctx, integratorID, k.AuditID())
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -19,13 +18,6 @@ import (
 
 // ndjson is the media type of an export: one record a line.
 const ndjson = "application/x-ndjson"
-
-// A filter may have to look at all there is: introspection, which needs the same
-// connections to the database, must not wait for those who search.
-const (
-	maxReadings    = 2 // at once, on one replica
-	readingTimeout = 5 * time.Second
-)
 
 // exportTimeout is how long a reader of an export may take for one page.
 const exportTimeout = 15 * time.Second
@@ -74,10 +66,11 @@ func (a *API) listExchanges(w http.ResponseWriter, r request) error {
 		return err
 	}
 	read := func(page registry.Page) ([]registry.Exchange, error) {
-		if err := a.startReading(r.Context()); err != nil {
+		leave, err := a.reading.start(r.Context(), integratorID)
+		if err != nil {
 			return nil, err
 		}
-		defer func() { <-a.reading }()
+		defer leave()
 		return a.config.Store.Exchanges(r.Context(), integratorID, filter, page)
 	}
 	if r.Header.Get("Accept") == ndjson {
@@ -86,18 +79,6 @@ func (a *API) listExchanges(w http.ResponseWriter, r request) error {
 	// A cursor goes on with the filter it was given for, and with no other.
 	name := "exchanges " + integratorID + " " + filterName(r.URL.Query())
 	return serveList(a, w, r, name, read, func(e *registry.Exchange) (string, any) { return e.ID, viewExchange(e) })
-}
-
-// startReading waits for one of the places of readings.
-func (a *API) startReading(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readingTimeout)
-	defer cancel()
-	select {
-	case a.reading <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return errBusy
-	}
 }
 
 // exportExchanges writes page after page. What fails in the middle can only be

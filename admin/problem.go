@@ -68,12 +68,9 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	_, _ = w.Write(body)
 }
 
-func problemOf(err error) problem {
-	known := []struct {
-		err    error
-		status int
-		code   string
-	}{
+// knownErrors are those whose text is fit for everybody.
+func knownErrors() []knownError {
+	return []knownError{
 		{errNoToken, http.StatusUnauthorized, "invalid_token"},
 		{errInvalidToken, http.StatusUnauthorized, "invalid_token"},
 		{errScope, http.StatusForbidden, "insufficient_scope"},
@@ -96,6 +93,15 @@ func problemOf(err error) problem {
 		{errExists, http.StatusPreconditionFailed, "exists"},
 		{registry.ErrStale, http.StatusConflict, "concurrent_update"},
 	}
+}
+
+type knownError struct {
+	err    error
+	status int
+	code   string
+}
+
+func problemOf(err error) problem {
 	p := problem{Type: "about:blank"}
 	var faults registry.Invalid
 	var keys *registry.KeysUnavailable
@@ -121,7 +127,7 @@ func problemOf(err error) problem {
 	default:
 		// Whatever else went wrong is the database's: try again, nothing is lost.
 		p.Status, p.Code, p.Detail = http.StatusServiceUnavailable, "unavailable", "the request could not be processed at the moment"
-		for _, k := range known {
+		for _, k := range knownErrors() {
 			if errors.Is(err, k.err) {
 				p.Status, p.Code, p.Detail = k.status, k.code, k.err.Error()
 			}
