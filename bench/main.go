@@ -2,13 +2,12 @@ package main
 
 import (
 	"flag"
-	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -31,23 +30,9 @@ func main() {
 	}
 }
 
-// pin keeps this process on the second core: the first is the servers'.
+// pin keeps all threads of this process on the second core: the first is the
+// servers'.
 func pin() error {
-	var set unix.CPUSet
-	set.Set(1)
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, task := range tasks {
-		var id int
-		if _, err := fmt.Sscan(task.Name(), &id); err != nil {
-			return err
-		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil {
-			return err
-		}
-	}
 	runtime.GOMAXPROCS(1)
-	return nil
+	return exec.Command("taskset", "-a", "-c", "-p", "1", strconv.Itoa(os.Getpid())).Run()
 }
