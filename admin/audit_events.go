@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cambio-oauth/cambio/registry"
 )
@@ -26,12 +27,19 @@ type auditEventView struct {
 // listAuditEvents answers who changed what, newest first: to an operator all,
 // to an integrator what is its own.
 func (a *API) listAuditEvents(w http.ResponseWriter, r request) error {
-	name := "audit-events " + r.caller.IntegratorID
-	return serveList(a, w, r, name, func(page registry.Page) ([]registry.AuditEvent, error) {
-		if r.caller.Operator() {
-			return a.config.Store.AuditEvents(r.Context(), "", page)
+	asked := r.URL.Query()
+	filter := registry.AuditFilter{IntegratorID: asked.Get("integrator"), ObjectID: asked.Get("object_id")}
+	if !r.caller.Operator() {
+		filter.IntegratorID = r.caller.IntegratorID // whatever it asks for
+	}
+	for _, value := range []string{filter.IntegratorID, filter.ObjectID} {
+		if len(value) > maxSearchBytes || !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+			return errSearch
 		}
-		return a.config.Store.AuditEvents(r.Context(), r.caller.IntegratorID, page)
+	}
+	name := "audit-events " + filter.IntegratorID + " " + filter.ObjectID
+	return serveList(a, w, r, name, func(page registry.Page) ([]registry.AuditEvent, error) {
+		return a.config.Store.AuditEvents(r.Context(), filter, page)
 	}, func(e *registry.AuditEvent) (string, any) { return e.ID, auditEventView(*e) })
 }
 

@@ -99,7 +99,7 @@ type Store interface {
 	registry.Inside
 	Exchanges(ctx context.Context, integratorID string, filter registry.ExchangeFilter, page registry.Page) ([]registry.Exchange, error)
 	ExchangeCounts(ctx context.Context, integratorID string, from, to time.Time) ([]registry.ExchangeCount, error)
-	AuditEvents(ctx context.Context, integratorID string, page registry.Page) ([]registry.AuditEvent, error)
+	AuditEvents(ctx context.Context, filter registry.AuditFilter, page registry.Page) ([]registry.AuditEvent, error)
 	Answer(ctx context.Context, caller, key string) (*registry.Answer, error)
 	AuditSummary(ctx context.Context, integratorID, changeID string) (*registry.AuditSummary, error)
 }

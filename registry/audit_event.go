@@ -19,6 +19,9 @@ type AuditEvent struct {
 	After        json.RawMessage // likewise
 }
 
+// AuditFilter names events; what is empty names all.
+type AuditFilter struct{ IntegratorID, ObjectID string }
+
 // PendingEvent is an event whose change is under way. The store writes it in the
 // transaction of the change, so that neither is without the other.
 type PendingEvent struct {

@@ -68,12 +68,15 @@ func (s *Store) noted(ctx context.Context, apply func(tx *gorm.DB) error) func(t
 	}
 }
 
-// AuditEvents lists who changed what, newest first: of one integrator, or of all
-// when none is named. page.After is the id of the last one seen.
-func (s *Store) AuditEvents(ctx context.Context, integratorID string, page registry.Page) ([]registry.AuditEvent, error) {
+// AuditEvents lists who changed what, newest first. page.After is the id of the
+// last one seen.
+func (s *Store) AuditEvents(ctx context.Context, filter registry.AuditFilter, page registry.Page) ([]registry.AuditEvent, error) {
 	query := s.reader.WithContext(ctx).Order("id DESC").Limit(page.Rows())
-	if integratorID != "" {
-		query = query.Where("integrator_id = ?", integratorID)
+	if filter.IntegratorID != "" {
+		query = query.Where("integrator_id = ?", filter.IntegratorID)
+	}
+	if filter.ObjectID != "" {
+		query = query.Where("object_id = ?", filter.ObjectID)
 	}
 	if page.After != "" {
 		query = query.Where("id < ?", page.After)

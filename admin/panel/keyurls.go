@@ -22,7 +22,7 @@ type keyURLPage struct {
 	keyURL
 	Home, At string
 	Timeline lanes
-	History  []auditEvent
+	History  []auditRow
 }
 
 func (v *visit) loadKeyURL() (keyURL, error) {
@@ -38,6 +38,13 @@ func (p *Panel) keyURL(v *visit) (page, error) {
 		return page{}, err
 	}
 	show := keyURLPage{keyURL: k, Home: v.home(), At: v.home("key-urls", k.ID)}
+	history, err := read[auditEvent](v, "/audit-events", url.Values{"integrator": {v.integrator.ID}, "object_id": {k.ID}, "limit": {"10"}})
+	if err != nil {
+		return page{}, err
+	}
+	for _, e := range history.Items {
+		show.History = append(show.History, auditRow{e, changesOf(e)})
+	}
 	var lives []life
 	for _, key := range k.Health.Keys {
 		one := life{Name: key.KeyID, Class: key.Status, From: key.FirstSeen}

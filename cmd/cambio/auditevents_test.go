@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cambio-oauth/cambio/grants"
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
 
@@ -112,4 +114,30 @@ func TestSigningKeysOverHTTP(t *testing.T) {
 	if !strings.Contains(strings.Join(after, ","), fmt.Sprint(header["kid"], " active")) {
 		t.Errorf("%v signs", header["kid"])
 	}
+}
+
+// What somebody asks for narrows what they may see, and never widens it.
+func TestAuditEventsOfOneObject(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme, other := s.newParty("Acme"), s.newParty("Other")
+	s.admin("PATCH", "/integrators/"+acme.id+"/key-urls/"+acme.keyURL, object{"single_use": true}).mustBe(t, http.StatusOK)
+	id, secret := acme.newClient(object{"client_name": "people", "scope": grants.ScopeIntegratorAdmin})
+	person := s.post(tokenEndpoint, basic(id, secret), url.Values{"grant_type": {grants.ClientCredentials}}).mustBe(t, http.StatusOK).text("access_token")
+	count := func(token, query string) int {
+		t.Helper()
+		return len(s.adminAs(token, "GET", "/audit-events"+query, nil).mustBe(t, http.StatusOK).json["items"].([]any))
+	}
+	for _, row := range []struct {
+		token, query string
+		want         int
+	}{
+		{s.token, "?object_id=" + acme.keyURL, 2}, {s.token, "?integrator=" + other.id, 3}, {s.token, "?integrator=" + other.id + "&object_id=" + acme.keyURL, 0},
+		{person, "?object_id=" + acme.keyURL, 2}, {person, "?object_id=" + other.keyURL, 0}, {person, "?integrator=" + other.id + "&object_id=" + other.keyURL, 0},
+		{person, "?integrator=" + other.id, count(person, "")},
+	} {
+		if got := count(row.token, row.query); got != row.want {
+			t.Errorf("%s: %d events, want %d", row.query, got, row.want)
+		}
+	}
+	s.admin("GET", "/audit-events?object_id=%00", nil).mustBeProblem(t, http.StatusBadRequest, "invalid_search")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cambio-oauth/cambio/admin/panel"
 	"github.com/cambio-oauth/cambio/grants"
+	"github.com/cambio-oauth/cambio/registry"
 	"github.com/cambio-oauth/cambio/storage/storagetest"
 )
 
@@ -81,7 +82,7 @@ func TestPanelSetUpNeverLosesTheSecret(t *testing.T) {
 	if !regexp.MustCompile(`id="client-secret">cbs_[^<]+<`).MatchString(made.body) {
 		t.Fatal(made.main())
 	}
-	events, err := s.p.store.AuditEvents(t.Context(), "", page(10)) // ADM-18
+	events, err := s.p.store.AuditEvents(t.Context(), registry.AuditFilter{}, page(10)) // ADM-18
 	if err != nil || len(events) != 1 || events[0].Action != "create" || events[0].ObjectID != "operator" {
 		t.Errorf("%+v, %v", events, err)
 	}

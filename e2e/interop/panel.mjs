@@ -6,8 +6,11 @@
 // What it checks that others do not: the whole way of a person through the
 // pages, with and without JavaScript; that nothing people write becomes script;
 // that axe finds nothing, in light and dark, on a desk and on a telephone.
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { chromium } from 'playwright-core';
@@ -164,6 +167,7 @@ await look(page, 'the overview, empty');
 
 let home;
 let made;
+const snippets = {};
 await check('the wizard leads from nothing to a working exchange', async () => {
   home = await connect(page, 'Acme Access AS', true);
   must((await page.textContent('main')).includes('no rule'), 'what the token lacks is not said');
@@ -176,8 +180,20 @@ await check('the wizard leads from nothing to a working exchange', async () => {
   await page.click('main a:has-text("Go on: create a client")');
   made = await client(page, home, 'Acme backend');
   await inspect(page, 'the page with snippets');
+  for (const id of ['curl', 'node', 'go']) snippets[id] = await page.textContent(`#${id}`);
   const token = await exchange(made.id, made.secret, await ask('token'));
   must(token.access_token && token.scope === 'things.else', JSON.stringify(token));
+});
+await check('the snippets work as they stand', async () => {
+  for (const [id, run] of [
+    ['curl', (text) => ['bash', ['-c', text]]],
+    ['node', (text) => ['node', ['--input-type=module', '-e', text]]],
+    ['go', (text) => { const file = join(mkdtempSync(join(tmpdir(), 'snippet-')), 'main.go'); writeFileSync(file, text); return ['go', ['run', file]]; }],
+  ]) {
+    const [program, args] = run(snippets[id]);
+    const said = execFileSync(program, args, { env: { ...process.env, CLIENT_SECRET: made.secret, SUBJECT_TOKEN: await ask('token') }, encoding: 'utf8' });
+    must(said.includes('eyJ'), `${id} says ${said}`);
+  }
 });
 await check('a secret is shown exactly once', async () => {
   await page.reload(); // which sends the form again
@@ -237,7 +253,7 @@ await check('who would lose what is shown before it is withdrawn', async () => {
   await page.go(`${home}/entitlements`);
   await page.click('button:has-text("Withdraw")');
   const text = await page.textContent('main');
-  must(/Of the last 7 tokens.*7 had it.*7 are still valid/s.test(text), text);
+  must(/Of the last 10 tokens.*10 had it.*10 are still valid/s.test(text), text);
   await inspect(page, 'the preview');
 });
 await check('everything can be reached by keyboard', async () => {

@@ -27,7 +27,7 @@ func testAlone(t *testing.T, s *storage.Store) {
 	if !errors.Is(err, refused) {
 		t.Errorf("got %v", err)
 	}
-	events, err := s.AuditEvents(t.Context(), "", registry.Page{Limit: 1})
+	events, err := s.AuditEvents(t.Context(), registry.AuditFilter{}, registry.Page{Limit: 1})
 	if found, again := s.IntegratorsNamed(t.Context(), i.Name); err != nil || again != nil || len(found) != 0 || len(events) != 0 {
 		t.Errorf("taken back: %v %v %v %v", found, again, events, err)
 	}

@@ -128,7 +128,9 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"PurgeExchanges":      func(ctx context.Context) error { return second(s.PurgeExchanges(ctx, time.Now())) },
 		"PrepareExchanges":    nil, // nothing to do on SQLite
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
-		"AuditEvents":         func(ctx context.Context) error { return second(s.AuditEvents(ctx, "x", registry.Page{Limit: 1})) },
+		"AuditEvents": func(ctx context.Context) error {
+			return second(s.AuditEvents(ctx, registry.AuditFilter{}, registry.Page{Limit: 1}))
+		},
 		"Alone":               func(ctx context.Context) error { return s.Alone(ctx, func(*storage.Store) error { return nil }) },
 		"IntegratorsNamed":    func(ctx context.Context) error { return second(s.IntegratorsNamed(ctx, "x")) },
 		"KeyURLsAt":           func(ctx context.Context) error { return second(s.KeyURLsAt(ctx, "x", "y", "z")) },
