@@ -31,7 +31,7 @@ const (
 const (
 	refusedPerSecond = 5 // of one integrator, on one replica
 	refusedBurst     = 100
-	logQueue         = 4096 // records that wait to be written, on one replica
+	logQueue         = 16_384 // records that wait to be written, on one replica: 16 MiB, and two seconds of async ones
 )
 
 // Why of an attempt no record was kept.

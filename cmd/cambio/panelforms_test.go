@@ -233,6 +233,40 @@ func TestPanelLinksAnyLockHolder(t *testing.T) {
 	operator.get(at).mustShow(t, http.StatusOK, "lockHolder.identifier:NO.919424508.part")
 }
 
+// ADM-07: what strangers put into tokens is text, on every page that shows it.
+func TestPanelShowsWhatStrangersWroteAsText(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	acme := s.newParty("Acme")
+	acme.manage("919424508", "east")
+	operator, at := s.operatorAtPanel(), "/panel/integrators/"+acme.id
+	for _, text := range []string{`"><script>alert(1)</script>`, `<svg onload=alert(1)>`, `' onmouseover='alert(1)`, "javascript:alert(1)", "{{.}}", "</title><script>", "\u202Egnp.exe"} {
+		acme.exchange(acme.idp.token(object{"sub": text, "permissions": []string{lockScope, text}}))
+		acme.exchange(acme.idp.sign(object{"alg": "RS256", "kid": text}, acme.idp.claims(nil)))
+		acme.exchange(acme.idp.sign(object{"alg": "RS256", "kid": "k", "typ": text}, acme.idp.claims(object{"aud": text})))
+		explained := operator.send(at+"/explain", url.Values{"subject_token": {acme.idp.token(object{"sub": text, "aud": text, "iss": text, "permissions": []string{text}})}, "scope": {text}})
+		connected := operator.send(at+"/connect/token", url.Values{"subject_token": {acme.idp.token(object{"iss": text, "aud": text})}})
+		checked := operator.send(at+"/connect/check", url.Values{"issuer": {text}, "url": {text}, "preset": {text}})
+		filtered := operator.get(at + "/exchanges?" + url.Values{"subject": {text}, "reason": {text}, "hours": {text}, "done": {text}}.Encode())
+		for name, page := range map[string]answer{"explain": explained, "connect": connected, "check": checked, "exchanges": operator.get(at + "/exchanges"), "home": operator.get(at), "filtered": filtered} {
+			for _, script := range []string{"<script>", "<svg onload", " onmouseover='alert", `href="javascript:`} {
+				if strings.Contains(page.body, script) {
+					t.Errorf("%s: %q is in the page: %s", name, script, page.main())
+				}
+			}
+		}
+	}
+}
+
+// ADM-21.
+func TestPanelAssets(t *testing.T) {
+	s := startServer(t, storagetest.SQLite(t), nil)
+	for _, name := range []string{"", "..%2fpanel.go", "%2e%2e%2fpanel.go", "..%5cpanel.go", ".git", "panel.css.map", "panel.css/", "templates/layout.html", "PANEL.CSS"} {
+		if a := s.do("GET", "/panel/assets/"+name, "", anonymous); a.status == http.StatusOK || strings.Contains(a.body, "package panel") {
+			t.Errorf("%s: status %d", name, a.status)
+		}
+	}
+}
+
 // Small things that each went wrong once.
 func TestPanelAnswersOddRequests(t *testing.T) {
 	s := startServer(t, storagetest.SQLite(t), nil)
