@@ -21,7 +21,7 @@ func main() {
 	if *modulus != "" {
 		log.Fatal(serveFloor(*modulus, *secret))
 	}
-	plan := plan{binary: *binary, rounds: 3, lasting: 5 * time.Second, tokens: 20_000, only: *only, out: *out, quick: *quick}
+	plan := plan{binary: *binary, rounds: 3, lasting: 3 * time.Second, tokens: 20_000, only: *only, out: *out, quick: *quick}
 	if *quick {
 		plan.rounds, plan.lasting, plan.tokens = 1, 2*time.Second, 4_000
 	}

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -227,7 +228,7 @@ func (s *server) memory() float64 {
 }
 
 func (s *server) stop() {
-	_ = s.command.Process.Signal(os.Interrupt)
+	_ = s.command.Process.Signal(syscall.SIGTERM) // in the background SIGINT is ignored
 	_ = s.command.Wait()
 	_ = os.Remove(s.log)
 	s.drop()

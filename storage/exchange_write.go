@@ -13,7 +13,7 @@ import (
 const (
 	maxBatchBits   = 8
 	logBatch       = 1 << maxBatchBits      // in one statement: 5,632 of the 32,766 values that SQLite takes
-	asyncBatch     = logQueue / 2           // in one transaction, where nobody waits for it
+	asyncBatch     = 2048                   // in one transaction, where nobody waits for it
 	asyncStatement = 32                     // of them in one statement: half a millisecond of SQLite's
 	asyncInterval  = 250 * time.Millisecond // how long a record waits for others then
 )
