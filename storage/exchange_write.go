@@ -7,15 +7,17 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/cambio-oauth/cambio/migrations"
 )
 
 // Batches of records.
 const (
-	maxBatchBits   = 8
-	logBatch       = 1 << maxBatchBits      // in one statement: 5,632 of the 32,766 values that SQLite takes
-	asyncBatch     = 2048                   // in one transaction, where nobody waits for it
-	asyncStatement = 32                     // of them in one statement: half a millisecond of SQLite's
-	asyncInterval  = 250 * time.Millisecond // how long a record waits for others then
+	maxBatchBits    = 8
+	logBatch        = 1 << maxBatchBits      // in one statement: 5,632 of the 32,766 values that SQLite takes
+	asyncBatch      = 2048                   // in one transaction, where nobody waits for it
+	sqliteStatement = 32                     // of them in one statement: half a millisecond of a core
+	asyncInterval   = 250 * time.Millisecond // how long a record waits for others then
 )
 
 const (
@@ -97,8 +99,12 @@ func (l *ExchangeLog) insert(ctx context.Context, batch []entry) error {
 	if err != nil {
 		return err
 	}
+	most := logBatch
+	if l.store.dialect == migrations.SQLite { // which works in this process, and PostgreSQL in its own
+		most = sqliteStatement
+	}
 	for rest := batch; len(rest) > 0 && err == nil; {
-		n := powerOfTwo(min(len(rest), asyncStatement))
+		n := powerOfTwo(min(len(rest), most))
 		err = l.insertSome(ctx, tx, rest[:n])
 		rest = rest[n:]
 		runtime.Gosched() // requests do not wait for all of it
