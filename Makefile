@@ -35,7 +35,7 @@ fuzz: ## Run each fuzz target for a minute
 chaos: ## Run the fault scenarios in full size (a quarter of an hour) and print their figures; the short set is in `make test`
 	$(GO) test -tags chaos -count=1 -timeout 60m -v ./e2e/chaos
 
-bench: ## Measure against the floor, on SQLite and PostgreSQL: a quarter of an hour (ARGS=-quick: three minutes)
+bench: ## Measure against the floor, on SQLite and PostgreSQL: ten minutes (ARGS=-quick: three minutes)
 	@$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/cambio ./cmd/cambio
 	@$(GO) build -o bin/bench ./bench
 	e2e/postgres.sh run bin/bench -out docs/img $(ARGS)

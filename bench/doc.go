@@ -3,6 +3,6 @@
 // loads them from the other core, and writes what docs/performance.md shows. It
 // is no production code.
 //
-//	make bench            all of it, a quarter of an hour
+//	make bench            all of it, ten minutes
 //	make bench ARGS=-quick  a look, two minutes
 package main
