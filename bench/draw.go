@@ -50,7 +50,7 @@ func (r *report) throughput() string {
 
 // latency draws how many of the exchanges were answered by when.
 func (r *report) latency() string {
-	const width, height, left = 600.0, 260.0, 50.0
+	const width, height, left = 600.0, 260.0, 62.0
 	x := func(ms float64) float64 { return left + width*math.Log10(max(ms, 0.1)/0.1)/3.5 }
 	var b strings.Builder
 	for _, ms := range []float64{0.1, 1, 10, 100} {
@@ -75,7 +75,7 @@ func (r *report) latency() string {
 			colour, strings.Join(path, " "), 120+18*drawn, colour, 126+18*drawn, f.server)
 		drawn++
 	}
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 %.0f" role="img" aria-label="How many exchanges were answered by when">%s%s</svg>`, height+30, style, b.String())
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 692 %.0f" role="img" aria-label="How many exchanges were answered by when">%s%s</svg>`, height+30, style, b.String())
 }
 
 // depth places a share so that each nine of it has as much room.
