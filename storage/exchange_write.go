@@ -95,23 +95,28 @@ func (l *ExchangeLog) insert(ctx context.Context, batch []entry) error {
 	if l.mode != LogAsync && powerOfTwo(len(batch)) == len(batch) {
 		return l.insertSome(ctx, nil, batch)
 	}
-	tx, err := l.store.pools[0].BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
 	most := logBatch
 	if l.store.dialect == migrations.SQLite { // which works in this process, and PostgreSQL in its own
 		most = sqliteStatement
 	}
-	for rest := batch; len(rest) > 0 && err == nil; {
-		n := powerOfTwo(min(len(rest), most))
-		err = l.insertSome(ctx, tx, rest[:n])
-		rest = rest[n:]
-		runtime.Gosched() // requests do not wait for all of it
+	var lengths []int
+	for left := len(batch); left > 0; left -= lengths[len(lengths)-1] {
+		lengths = append(lengths, powerOfTwo(min(left, most)))
+		if _, err := l.insertion(lengths[len(lengths)-1]).prepared(ctx); err != nil { // see statement.exec
+			return err
+		}
 	}
+	tx, err := l.store.pools[0].BeginTx(ctx, nil)
 	if err != nil {
-		_ = tx.Rollback()
 		return err
+	}
+	for _, n := range lengths {
+		if err := l.insertSome(ctx, tx, batch[:n]); err != nil {
+			_ = tx.Rollback()
+			return err
+		}
+		batch = batch[n:]
+		runtime.Gosched() // requests do not wait for all of it
 	}
 	return tx.Commit()
 }
@@ -119,14 +124,19 @@ func (l *ExchangeLog) insert(ctx context.Context, batch []entry) error {
 // insertSome stores as many records as a power of two.
 func (l *ExchangeLog) insertSome(ctx context.Context, tx *sql.Tx, batch []entry) error {
 	l.statements.Add(1)
-	which := bits.Len(uint(len(batch))) - 1
-	if l.inserts[which] == nil {
-		text := "INSERT INTO exchanges (" + exchangeColumns + ") VALUES " + strings.TrimSuffix(strings.Repeat(exchangeValues+",", len(batch)), ",")
-		l.inserts[which] = newStatement(l.store.dialect, l.store.pools[0], text)
-	}
 	args := make([]any, 0, len(batch)*strings.Count(exchangeValues, "?"))
 	for i := range batch {
 		args = batch[i].row.appendValues(args)
 	}
-	return l.inserts[which].exec(ctx, tx, args...)
+	return l.insertion(len(batch)).exec(ctx, tx, args...)
+}
+
+// insertion gives the statement for n records, a power of two.
+func (l *ExchangeLog) insertion(n int) *statement {
+	which := bits.Len(uint(n)) - 1
+	if l.inserts[which] == nil {
+		text := "INSERT INTO exchanges (" + exchangeColumns + ") VALUES " + strings.TrimSuffix(strings.Repeat(exchangeValues+",", n), ",")
+		l.inserts[which] = newStatement(l.store.dialect, l.store.pools[0], text)
+	}
+	return l.inserts[which]
 }

@@ -54,24 +54,27 @@ func (s *statement) prepared(ctx context.Context) (*sql.Stmt, error) {
 	return s.kept.Load(), nil
 }
 
-// exec runs the statement, in a transaction or, with nil, in one of its own.
+// exec runs the statement, in a transaction or, with nil, in one of its own. In
+// a transaction it is the kept one only if it was prepared before: on the one
+// connection that writes, nothing can be prepared beside a transaction.
 func (s *statement) exec(ctx context.Context, tx *sql.Tx, args ...any) error {
-	var kept *sql.Stmt
-	var err error
-	if tx == nil || s.kept.Load() != nil { // on the one connection that writes, nothing can be prepared beside a transaction
-		kept, err = s.prepared(ctx)
+	if tx != nil {
+		if kept := s.kept.Load(); kept != nil {
+			_, err := tx.StmtContext(ctx, kept).ExecContext(ctx, args...)
+			return err
+		}
+		_, err := tx.ExecContext(ctx, s.text, args...)
+		return err
 	}
-	switch {
-	case err != nil:
-	case kept != nil && tx != nil:
-		_, err = tx.StmtContext(ctx, kept).ExecContext(ctx, args...)
-	case kept != nil:
+	kept, err := s.prepared(ctx)
+	if err != nil {
+		return err
+	}
+	if kept != nil {
 		_, err = kept.ExecContext(ctx, args...)
-	case tx != nil:
-		_, err = tx.ExecContext(ctx, s.text, args...)
-	default:
-		_, err = s.pool.ExecContext(ctx, s.text, args...)
+		return err
 	}
+	_, err = s.pool.ExecContext(ctx, s.text, args...)
 	return err
 }
 

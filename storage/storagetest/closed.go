@@ -30,15 +30,6 @@ func callsOfIntegrators(s *storage.Store) calls {
 		"KeyURL":                 func(ctx context.Context) error { return second(s.KeyURL(ctx, "x", "y")) },
 		"KeyURLs":                func(ctx context.Context) error { return second(s.KeyURLs(ctx, "x", page)) },
 		"UpdateKeyURL":           func(ctx context.Context) error { return s.UpdateKeyURL(ctx, k, shared) },
-		"CreateFirstOperator":    func(ctx context.Context) error { return s.CreateFirstOperator(ctx, newOperator()) },
-		"HasSecretSince":         func(ctx context.Context) error { return second(s.HasSecretSince(ctx, "x", time.Now())) },
-		"HasOperator":            func(ctx context.Context) error { _, err := s.HasOperator(ctx); return err },
-		"CreateSession":          func(ctx context.Context) error { return s.CreateSession(ctx, registry.Session{TokenHash: []byte("x")}) },
-		"Session":                func(ctx context.Context) error { _, err := s.Session(ctx, []byte("x")); return err },
-		"TouchSession":           func(ctx context.Context) error { return s.TouchSession(ctx, []byte("x"), time.Now()) },
-		"EndSession":             func(ctx context.Context) error { return s.EndSession(ctx, []byte("x")) },
-		"PurgeSessions":          func(ctx context.Context) error { _, err := s.PurgeSessions(ctx, time.Now()); return err },
-		"FailingKeyURLs":         func(ctx context.Context) error { _, err := s.FailingKeyURLs(ctx, 1); return err },
 		"DeleteKeyURL":           func(ctx context.Context) error { return s.DeleteKeyURL(ctx, "x", "y", shared) },
 	}
 }
@@ -99,9 +90,52 @@ func callsOfServers(s *storage.Store) calls {
 	}
 }
 
-// callsOfTokens are about fetched keys, tokens, records and the store itself.
-func callsOfTokens(t *testing.T, s *storage.Store) calls {
-	k, page := newKeyURL("integrator"), registry.Page{Limit: 1}
+// callsOfPanel are about the panel's people: their first account and sessions.
+func callsOfPanel(s *storage.Store) calls {
+	return calls{
+		"CreateFirstOperator": func(ctx context.Context) error { return s.CreateFirstOperator(ctx, newOperator()) },
+		"HasSecretSince":      func(ctx context.Context) error { return second(s.HasSecretSince(ctx, "x", time.Now())) },
+		"HasOperator":         func(ctx context.Context) error { _, err := s.HasOperator(ctx); return err },
+		"CreateSession":       func(ctx context.Context) error { return s.CreateSession(ctx, registry.Session{TokenHash: []byte("x")}) },
+		"Session":             func(ctx context.Context) error { _, err := s.Session(ctx, []byte("x")); return err },
+		"TouchSession":        func(ctx context.Context) error { return s.TouchSession(ctx, []byte("x"), time.Now()) },
+		"EndSession":          func(ctx context.Context) error { return s.EndSession(ctx, []byte("x")) },
+		"PurgeSessions":       func(ctx context.Context) error { _, err := s.PurgeSessions(ctx, time.Now()); return err },
+		"FailingKeyURLs":      func(ctx context.Context) error { _, err := s.FailingKeyURLs(ctx, 1); return err },
+	}
+}
+
+// callsOfRecords are about exchanges, the audit trail and answers kept.
+func callsOfRecords(t *testing.T, s *storage.Store) calls {
+	page := registry.Page{Limit: 1}
+	return calls{
+		"PurgeExchanges":      func(ctx context.Context) error { return second(s.PurgeExchanges(ctx, time.Now())) },
+		"PrepareExchanges":    nil, // nothing to do on SQLite
+		"Answer":              func(ctx context.Context) error { return second(s.Answer(ctx, "x", "y")) },
+		"PurgeAnswers":        func(ctx context.Context) error { return second(s.PurgeAnswers(ctx, time.Now())) },
+		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
+		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
+		"ExchangeCounts":      func(ctx context.Context) error { return second(s.ExchangeCounts(ctx, "x", time.Now(), time.Now())) },
+		"PurgeExchangeCounts": func(ctx context.Context) error { return second(s.PurgeExchangeCounts(ctx, time.Now())) },
+		"AuditEvents": func(ctx context.Context) error {
+			return second(s.AuditEvents(ctx, registry.AuditFilter{}, registry.Page{Limit: 1}))
+		},
+		"(*Tally).Flush": func(ctx context.Context) error {
+			tally, e := storage.NewTally(s, quiet()), granted("x")
+			tally.Count(&e)
+			return tally.Flush(ctx)
+		},
+		"(*ExchangeLog).Record": func(ctx context.Context) error {
+			log := newLog(t, s, storage.LogDurable)
+			defer log.Close()
+			return log.Record(ctx, granted("x"), false)
+		},
+	}
+}
+
+// callsOfTokens are about fetched keys, tokens, names and the store itself.
+func callsOfTokens(s *storage.Store) calls {
+	k := newKeyURL("integrator")
 	return calls{
 		"KeyDocument":     func(ctx context.Context) error { return second(s.KeyDocument(ctx, k.Source())) },
 		"KeyDocuments":    func(ctx context.Context) error { return second(s.KeyDocuments(ctx, "x")) },
@@ -125,12 +159,7 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"RevokeSubjectTokens": func(ctx context.Context) error { return s.RevokeSubjectTokens(ctx, "x", "sub") },
 		"PurgeSubjectEpochs":  func(ctx context.Context) error { return second(s.PurgeSubjectEpochs(ctx, time.Now())) },
 		"PurgeRevoked":        func(ctx context.Context) error { return second(s.PurgeRevoked(ctx, time.Now())) },
-		"PurgeExchanges":      func(ctx context.Context) error { return second(s.PurgeExchanges(ctx, time.Now())) },
-		"PrepareExchanges":    nil, // nothing to do on SQLite
 		"ReserveAudiences":    func(ctx context.Context) error { return s.ReserveAudiences(ctx, []string{"x"}) },
-		"AuditEvents": func(ctx context.Context) error {
-			return second(s.AuditEvents(ctx, registry.AuditFilter{}, registry.Page{Limit: 1}))
-		},
 		"Alone":               func(ctx context.Context) error { return s.Alone(ctx, func(*storage.Store) error { return nil }) },
 		"IntegratorsNamed":    func(ctx context.Context) error { return second(s.IntegratorsNamed(ctx, "x")) },
 		"KeyURLsAt":           func(ctx context.Context) error { return second(s.KeyURLsAt(ctx, "x", "y", "z")) },
@@ -138,30 +167,14 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 		"LockHoldersOf":       func(ctx context.Context) error { return second(s.LockHoldersOf(ctx, "x", "y", "z")) },
 		"ScopeRulesFor":       func(ctx context.Context) error { return second(s.ScopeRulesFor(ctx, "x", "y")) },
 		"ResourceServersFor":  func(ctx context.Context) error { return second(s.ResourceServersFor(ctx, "x")) },
-		"Answer":              func(ctx context.Context) error { return second(s.Answer(ctx, "x", "y")) },
-		"PurgeAnswers":        func(ctx context.Context) error { return second(s.PurgeAnswers(ctx, time.Now())) },
-		"AuditSummary":        func(ctx context.Context) error { return second(s.AuditSummary(ctx, "x", "y")) },
-		"Exchanges":           func(ctx context.Context) error { return second(s.Exchanges(ctx, "x", registry.ExchangeFilter{}, page)) },
-		"ExchangeCounts":      func(ctx context.Context) error { return second(s.ExchangeCounts(ctx, "x", time.Now(), time.Now())) },
-		"PurgeExchangeCounts": func(ctx context.Context) error { return second(s.PurgeExchangeCounts(ctx, time.Now())) },
-		"(*Tally).Flush": func(ctx context.Context) error {
-			tally, e := storage.NewTally(s, quiet()), granted("x")
-			tally.Count(&e)
-			return tally.Flush(ctx)
-		},
-		"Migrations":     nil, // PostgreSQL's have a connection of their own
-		"SchemaVersions": func(ctx context.Context) error { _, _, err := s.SchemaVersions(ctx); return err },
-		"Migrate":        nil,
-		"Ping":           s.Ping,
-		"Close":          nil,
-		"Serve":          nil, // PostgreSQL serves any number
-		"Listen":         nil, // nor has it an answer
-		"(*ExchangeLog).Record": func(ctx context.Context) error {
-			log := newLog(t, s, storage.LogDurable)
-			defer log.Close()
-			return log.Record(ctx, granted("x"), false)
-		},
-		"NewDirectory": func(ctx context.Context) error { return second(storage.NewDirectory(ctx, s)) },
+		"Migrations":          nil, // PostgreSQL's have a connection of their own
+		"SchemaVersions":      func(ctx context.Context) error { _, _, err := s.SchemaVersions(ctx); return err },
+		"Migrate":             nil,
+		"Ping":                s.Ping,
+		"Close":               nil,
+		"Serve":               nil, // PostgreSQL serves any number
+		"Listen":              nil, // nor has it an answer
+		"NewDirectory":        func(ctx context.Context) error { return second(storage.NewDirectory(ctx, s)) },
 	}
 }
 
@@ -169,7 +182,9 @@ func callsOfTokens(t *testing.T, s *storage.Store) calls {
 // was asked: never "not found", never a conflict, never success.
 func testClosed(t *testing.T, s *storage.Store) {
 	all := calls{}
-	for _, some := range []calls{callsOfIntegrators(s), callsOfClients(s), callsOfServers(s), callsOfTokens(t, s)} {
+	for _, some := range []calls{
+		callsOfIntegrators(s), callsOfClients(s), callsOfServers(s), callsOfPanel(s), callsOfRecords(t, s), callsOfTokens(s),
+	} {
 		maps.Copy(all, some)
 	}
 	for method := range reflect.TypeFor[*storage.Store]().Methods() {
