@@ -105,7 +105,7 @@ func (a *API) once(next func(http.ResponseWriter, request) error) func(http.Resp
 		if key == "" {
 			return next(w, r)
 		}
-		print, err := fingerprint(w, r.Request)
+		print, err := fingerprint(w, r)
 		if err != nil {
 			return err
 		}
@@ -186,9 +186,9 @@ func unquote(text string) (string, bool) {
 	return "", false
 }
 
-// fingerprint tells requests apart: by method, path, query and body. The body
-// can be read again.
-func fingerprint(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// fingerprint tells requests apart: by whose integrator "me" is, method, path,
+// query and body. The body can be read again.
+func fingerprint(w http.ResponseWriter, r request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge
@@ -198,7 +198,7 @@ func fingerprint(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	hash := sha256.New()
-	for _, part := range []string{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(body)} {
+	for _, part := range []string{r.caller.IntegratorID, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(body)} {
 		fmt.Fprintf(hash, "%d:%s,", len(part), part)
 	}
 	return hash.Sum(nil), nil
