@@ -8,7 +8,7 @@ import (
 	"github.com/gorilla/mux"
 )
 
-// Answer is what the API answered to somebody who asked it in this process.
+// Answer is what was answered to somebody who asked in this process.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -21,8 +21,13 @@ type callerKey struct{}
 // checked, as the panel does. Everything else is as if the request had come over
 // the network: what a caller may see and change is said in one place.
 func (a *API) Ask(r *http.Request, caller Caller) Answer {
+	return Recorded(a.routes(), r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+}
+
+// Recorded has a handler serve a request in this process.
+func Recorded(handler http.Handler, r *http.Request) Answer {
 	w := &recorder{header: http.Header{}, status: http.StatusOK}
-	a.routes().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+	handler.ServeHTTP(w, r)
 	return Answer{Status: w.status, Header: w.header, Body: w.body.Bytes()}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -96,14 +95,13 @@ func (s clientSignIn) ask(r *http.Request, clientID, secret, scope string) (toke
 	ask.RemoteAddr, ask.Header["X-Forwarded-For"] = r.RemoteAddr, r.Header["X-Forwarded-For"] // whose limits these are
 	ask.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	ask.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(secret)) // RFC 6749 §2.3.1
-	answer := &kept{header: http.Header{}, status: http.StatusOK}
-	s.tokens.ServeHTTP(answer, ask)
-	switch answer.status {
+	answer := admin.Recorded(s.tokens, ask)
+	switch answer.Status {
 	case http.StatusOK:
 		var body struct {
 			AccessToken string `json:"access_token"`
 		}
-		err := json.Unmarshal(answer.body.Bytes(), &body)
+		err := json.Unmarshal(answer.Body, &body)
 		return body.AccessToken, err
 	case http.StatusUnauthorized:
 		return "", panel.ErrCredentials
@@ -112,19 +110,8 @@ func (s clientSignIn) ask(r *http.Request, clientID, secret, scope string) (toke
 	case http.StatusTooManyRequests:
 		return "", panel.ErrTooMany
 	}
-	return "", fmt.Errorf("the token endpoint answered %d", answer.status)
+	return "", fmt.Errorf("the token endpoint answered %d", answer.Status)
 }
-
-// kept is an answer that stays in this process.
-type kept struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (k *kept) Header() http.Header         { return k.header }
-func (k *kept) WriteHeader(status int)      { k.status = status }
-func (k *kept) Write(p []byte) (int, error) { return k.body.Write(p) }
 
 // firstOperator makes the operator's client where none is configured.
 type firstOperator struct {

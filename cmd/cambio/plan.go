@@ -101,7 +101,7 @@ func (p *plan) mayDo() error {
 		return nil
 	}
 	for _, section := range order()[:5] {
-		for _, s := range append(p.steps[section], p.deletes[section]...) {
+		for _, s := range slices.Concat(p.steps[section], p.deletes[section]) {
 			return fmt.Errorf("%s: this is the operator's, and an integrator's client signed in", s)
 		}
 	}

@@ -115,7 +115,8 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 		if found, err = v.verify(ctx, raw); err != nil {
 			return nil, err
 		}
-		if found.hash = hash; len(raw) <= maxRecentBytes {
+		found.hash = hash
+		if len(raw) <= maxRecentBytes {
 			v.Recent.add(found)
 		}
 	} else if _, err := v.key(ctx, found.keyID); err != nil {
