@@ -15,6 +15,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if ops := os.Getenv(watchedReplica); ops != "" {
+		os.Exit(watch(ops))
+	}
 	folder, err := os.MkdirTemp("", "cambio-chaos-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

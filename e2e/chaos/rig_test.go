@@ -72,7 +72,7 @@ func (r *rig) begin() {
 		replica.startAndWait()
 	}
 	r.balancer = newBalancer(r.t, r.replicas)
-	transport := &http.Transport{MaxIdleConnsPerHost: 1024, MaxIdleConns: 4096}
+	transport := &http.Transport{MaxIdleConnsPerHost: 4096, MaxIdleConns: 8192}
 	r.t.Cleanup(transport.CloseIdleConnections)
 	r.client = &http.Client{Transport: transport, Timeout: 20 * time.Second}
 	r.startIDP()
