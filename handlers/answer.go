@@ -40,6 +40,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, event *Event, re
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", strconv.FormatInt(limited.retryAfter(), 10))
 	case errors.Is(refusal, errNoPlace):
+		event.TurnedAway = true
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "1")
 	case refusal.Code == grants.TemporarilyUnavailable:

@@ -18,6 +18,10 @@ func (s *Server) door(endpoint string, cors bool, next handle) http.Handler {
 		switch {
 		case r.Method == http.MethodOptions && cors:
 			preflight(w, event, http.MethodPost)
+		case s.places.full():
+			// As cheaply as can be, or refusing would take the time of those
+			// who are served: the body is not read, and no line logged.
+			s.refuse(w, r, event, s.places.turnAway(r.Context()))
 		case r.Method != http.MethodPost:
 			// RFC 6749 §3.2, RFC 7662 §2.1, RFC 7009 §2.1.
 			s.refuseMethod(w, r, event, http.MethodPost)
@@ -84,7 +88,7 @@ func (s *Server) finish(r *http.Request, event *Event) {
 		event.IntegratorID = note.minted.Claims.IntegratorID
 	}
 	s.config.Observe(r.Context(), *event)
-	if event.Endpoint == "metadata" || event.Endpoint == "jwks" {
+	if event.TurnedAway || event.Endpoint == "metadata" || event.Endpoint == "jwks" {
 		return
 	}
 	attributes := []slog.Attr{

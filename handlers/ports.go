@@ -98,4 +98,5 @@ type Event struct {
 	Code         grants.Code
 	Reason       grants.Reason
 	Duration     time.Duration
+	TurnedAway   bool // with thousands of others: it has no line in the log
 }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/url"
+	"runtime"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -23,7 +24,8 @@ type Server struct {
 // New composes fosite with our handlers. Whatever fosite would do by default
 // and gets wrong is replaced or refused here; docs/divergences.md lists it.
 func New(config Config) *Server {
-	s := &Server{config: config, limits: newLimits(config.Now), places: newPlaces()}
+	cores := runtime.GOMAXPROCS(0)
+	s := &Server{config: config, limits: newLimits(config.Now), places: newPlaces(linePerCore*cores, workPerCore*cores)}
 	clientOf := func(c fosite.Client) *grants.Client { return &c.(*fositeClient).client.Client }
 	exchange := fositegrant.Handler{
 		Exchange:   s.exchange,

@@ -62,7 +62,7 @@ func (m *metrics) watchLoad(load func() (atOnce, most int, turnedAway int64)) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	m.registry.MustRegister(
-		gauge("cambio_requests_in_flight", "Requests of the OAuth endpoints that are worked on.", func() float64 { n, _, _ := load(); return float64(n) }),
+		gauge("cambio_requests_in_flight", "Requests of the OAuth endpoints that have been read and not answered.", func() float64 { n, _, _ := load(); return float64(n) }),
 		gauge("cambio_requests_in_flight_limit", "How many can be at once; others are turned away with 503.", func() float64 { _, n, _ := load(); return float64(n) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "cambio_requests_turned_away_total", Help: "Requests that would have been too many at once."},
 			func() float64 { _, _, n := load(); return float64(n) }),
@@ -108,6 +108,20 @@ func (c counts[N]) Collect(collected chan<- prometheus.Metric) {
 func (m *metrics) observe(e handlers.Event) {
 	m.requests.WithLabelValues(e.Endpoint, e.Grant, strconv.Itoa(e.Status), string(e.Code), string(e.Reason)).Inc()
 	m.duration.WithLabelValues(e.Endpoint).Observe(e.Duration.Seconds())
+}
+
+// tellOfCrowds logs how many requests were turned away since it was last called:
+// they have no line of their own.
+func (p *program) tellOfCrowds() func(context.Context) error {
+	told := int64(0)
+	return func(ctx context.Context) error {
+		atOnce, most, turnedAway := p.load()
+		if turnedAway > told {
+			p.log.WarnContext(ctx, "too many requests at once: some were turned away", "count", turnedAway-told, "in_flight", atOnce, "limit", most)
+			told = turnedAway
+		}
+		return nil
+	}
 }
 
 // opsHandler is for the operator's network only: the public listener has none

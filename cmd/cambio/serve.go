@@ -42,6 +42,7 @@ const (
 	rotationInterval  = time.Minute
 	rehashInterval    = 10 * time.Second
 	countsInterval    = 5 * time.Second
+	crowdInterval     = 5 * time.Second
 )
 
 // program is a running server.
@@ -333,6 +334,7 @@ func (p *program) run(router http.Handler) {
 		_ = p.tally.Flush(ctx) // which says itself what is wrong, once
 		return nil
 	})
+	p.every(ctx, crowdInterval, "tell of requests that were turned away", p.tellOfCrowds())
 	p.every(ctx, gcTuneInterval, "tune the collection of garbage", tuneGC)
 	p.every(ctx, janitorInterval, "delete what has expired", p.clean)
 	p.serve(p.public, identified(p.config.trustedProxies, p.tracing.requests(p.leaveNoConnection(closeAmbiguous(router)))))
