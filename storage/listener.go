@@ -88,13 +88,13 @@ func (s *Store) listenOnce(ctx context.Context, hints chan<- struct{}) error {
 		case hints <- struct{}{}:
 		default:
 		}
-		if err := waitForNotification(ctx, conn); err != nil {
+		if err := s.waitForNotification(ctx, conn); err != nil {
 			return err
 		}
 	}
 }
 
-func waitForNotification(ctx context.Context, conn *pgx.Conn) error {
+func (s *Store) waitForNotification(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		waiting, cancel := context.WithTimeout(ctx, listenerCheck)
 		_, err := conn.WaitForNotification(waiting)
@@ -107,6 +107,9 @@ func waitForNotification(ctx context.Context, conn *pgx.Conn) error {
 		cancel()
 		if err != nil {
 			return err
+		}
+		if s.primary.outdated(conn.PgConn()) {
+			return errOldPrimary
 		}
 	}
 }

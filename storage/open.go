@@ -35,6 +35,7 @@ type Store struct {
 	file    *databaseFile // nil on PostgreSQL
 	migrate func(context.Context, func(*sql.DB) error) error
 	listen  func(context.Context) (*pgx.Conn, error) // nil on SQLite
+	primary *primary                                 // nil on SQLite
 	now     func() time.Time
 	breaker breaker
 	// tokenState is what introspection asks, built once.
@@ -59,10 +60,26 @@ func Open(ctx context.Context, databaseURL string) (*Store, error) {
 		return nil, err
 	}
 	store.tokenState = newStatement(store.dialect, store.pools[len(store.pools)-1], tokenState) // one that reads
+	store.Survey(ctx)
 	if err := store.check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to the database: %w", err), store.Close())
 	}
 	return store, nil
+}
+
+// SurveyInterval is how long an old primary that answers beside its successor
+// may be believed by a replica that is connected to it.
+const SurveyInterval = 2 * time.Second
+
+// Survey looks at every host of a database URL that names several, for the one
+// that was promoted last.
+func (s *Store) Survey(ctx context.Context) {
+	if s.primary == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	s.primary.survey(ctx)
 }
 
 // timeout is how long a request waits for the database: SQLite's writers wait

@@ -27,7 +27,9 @@ func openPostgres(databaseURL string) (*Store, error) {
 		return nil, errors.New("read the database URL: default_query_exec_mode=simple_protocol writes values into the text of statements (CVE-2024-27289); behind PgBouncer in transaction mode use default_query_exec_mode=exec")
 	}
 	config.ConnectTimeout = connectTimeout // of each host
-	unlimited := config.Copy()             // a migration may take longer than a request
+	primary := &primary{}
+	primary.validate(config)
+	unlimited := config.Copy() // a migration may take longer than a request
 	config.RuntimeParams["statement_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
 	config.RuntimeParams["application_name"] = "cambio"
 	listener := config.Copy()
@@ -35,7 +37,7 @@ func openPostgres(databaseURL string) (*Store, error) {
 	// A replica that is cut off in the middle of a change must not keep others
 	// from changing anything.
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint((2 * statementTimeout).Milliseconds())
-	primary := &primary{}
+	primary.hosts = hosts(config)
 	config.Tracer = primary
 	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(primary.connected), stdlib.OptionResetSession(primary.reuse))
 	pool.SetMaxOpenConns(postgresConnections)
@@ -47,6 +49,7 @@ func openPostgres(databaseURL string) (*Store, error) {
 	}
 	return &Store{
 		dialect: migrations.Postgres,
+		primary: primary,
 		writer:  db,
 		reader:  db,
 		pools:   []*sql.DB{pool},
@@ -79,9 +82,12 @@ func undone(err error) bool {
 // go, or each would have to fail by itself.
 // Once a second: a primary that takes no writes for another reason, a full disk
 // for one, goes on answering questions.
+// It throws those away too that lead to a primary which has a successor.
 type primary struct {
 	era    atomic.Int64
 	raised atomic.Int64 // in seconds since 1970
+	newest atomic.Pointer[origin]
+	hosts  []*pgx.ConnConfig // several or none
 }
 
 const eraKey = "cambio: era"
@@ -93,7 +99,7 @@ func (p *primary) connected(_ context.Context, conn *pgx.Conn) error {
 
 // reuse is asked before the pool hands a connection out again.
 func (p *primary) reuse(_ context.Context, conn *pgx.Conn) error {
-	if conn.PgConn().CustomData()[eraKey] != p.era.Load() {
+	if conn.PgConn().CustomData()[eraKey] != p.era.Load() || p.outdated(conn.PgConn()) {
 		return driver.ErrBadConn
 	}
 	return nil

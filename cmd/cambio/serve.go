@@ -324,6 +324,10 @@ func (p *program) run(router http.Handler) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.every(ctx, storage.PollInterval, "read the configuration", p.directory.Refresh)
+	p.every(ctx, storage.SurveyInterval, "look for the primary", func(ctx context.Context) error {
+		p.store.Survey(ctx)
+		return nil
+	})
 	p.workers.Go(func() { p.store.Listen(ctx, p.log, p.heard) })
 	p.every(ctx, signing.ReloadInterval, "read the signing keys", p.ring.Reload)
 	p.every(ctx, remote.RenewInterval, "renew the keys of key URLs", p.renewKeys)
