@@ -89,7 +89,7 @@ type ExchangeLog struct {
 	queue   chan entry
 	done    chan struct{}
 
-	inserts [maxBatchBits + 1]*statement // by the logarithm of how many records; the worker's
+	inserts, auditedInserts [logBatch + 1]*statement // by how many records; the worker's
 
 	overQuota, overQueue, unwritten atomic.Int64
 	statements                      atomic.Int64 // that were tried

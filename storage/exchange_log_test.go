@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -69,7 +70,12 @@ func (s *stalled) rows() (n int) {
 
 // Whoever comes while a batch is being committed shares the next commit.
 func TestWaitersShareACommit(t *testing.T) {
-	const more = 64 // a length that a batch can have
+	for _, more := range []int{1, 11, 16, 64} { // lengths that a batch can have
+		t.Run(strconv.Itoa(more), func(t *testing.T) { testWaitersShareACommit(t, more) })
+	}
+}
+
+func testWaitersShareACommit(t *testing.T, more int) {
 	s := newStalled(t)
 	for range more {
 		s.record(t.Context(), "next")

@@ -136,7 +136,7 @@ func (t *Tally) storeCounts(ctx context.Context, counts map[countKey]int64) erro
 		return cmp.Or(cmp.Compare(a.integratorID, b.integratorID), cmp.Compare(a.hour, b.hour), cmp.Compare(t.reasons[a.reason], t.reasons[b.reason]))
 	})
 	for len(keys) > 0 {
-		rows := make([]exchangeCountRow, powerOfTwo(len(keys)))
+		rows := make([]exchangeCountRow, batchLength(len(keys)))
 		for i, key := range keys[:len(rows)] {
 			rows[i] = exchangeCountRow{Hour: time.Unix(key.hour*3600, 0).UnixMicro(), IntegratorID: key.integratorID, Result: registry.ResultGranted, Count: counts[key]}
 			if key.reason != 0 {
@@ -164,7 +164,7 @@ func (t *Tally) storeUses(ctx context.Context, uses map[string]int64) error {
 	}
 	slices.SortFunc(left, func(a, b clientUse) int { return cmp.Compare(a.clientID, b.clientID) })
 	for len(left) > 0 {
-		n := powerOfTwo(len(left))
+		n := batchLength(len(left))
 		if err := t.store.clientsUsed(ctx, left[:n]); err != nil {
 			t.mu.Lock()
 			defer t.mu.Unlock()

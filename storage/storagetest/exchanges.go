@@ -55,6 +55,7 @@ func testExchangeLog(t *testing.T, s *storage.Store) {
 	t.Run("durable: what is recorded can be read at once, as it was", func(t *testing.T) { testDurable(t, s) })
 	t.Run("durable: no success without a record", func(t *testing.T) { testNoSuccessWithoutRecord(t, s) })
 	t.Run("async: all is there after Close, in order", func(t *testing.T) { testAsync(t, s) })
+	t.Run("a change that is on trial stands in its own record, and in no other of the batch", func(t *testing.T) { testAuditedRecords(t, s) })
 	t.Run("off: nothing", func(t *testing.T) { testOff(t, s) })
 	t.Run("old records go in batches", func(t *testing.T) { testPurgeExchanges(t, s) })
 	t.Run("pages go from the newest to the oldest and show one integrator", func(t *testing.T) { testPagesOfRecords(t, s) })
@@ -113,6 +114,31 @@ func testAsync(t *testing.T, s *storage.Store) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%d records, want %d, newest first", len(got), len(want))
+	}
+}
+
+func testAuditedRecords(t *testing.T, s *storage.Store) {
+	log := newLog(t, s, storage.LogAsync)
+	id := unlike("integrator")
+	trial := &registry.Audit{ChangeID: "change", Result: registry.ResultRefused, Code: "invalid_request", Reason: "expired", Lost: []string{"a"}, Gained: []string{"b"}}
+	for i := range 40 { // more than one statement
+		e := granted(id)
+		e.Audit = nil
+		if i == 1 {
+			e.Audit = trial
+		}
+		ok(t, log.Record(t.Context(), e, false))
+	}
+	log.Close()
+	got := recorded(t, s, id)
+	if len(got) != 40 {
+		t.Fatalf("%d records", len(got))
+	}
+	slices.Reverse(got)
+	for i, e := range got {
+		if want := i == 1; (e.Audit != nil) != want || want && !reflect.DeepEqual(e.Audit, trial) {
+			t.Errorf("record %d: %+v", i, e.Audit)
+		}
 	}
 }
 
