@@ -12,7 +12,7 @@ import (
 // much as is in use, a replica that holds a dozen MiB collects a hundred times a
 // second under load, which costs a tenth of what it can do.
 const (
-	garbage      = 48 << 20
+	garbage      = 64 << 20
 	minGCPercent = 100 // of a large configuration; Go's default
 	maxGCPercent = 800
 
