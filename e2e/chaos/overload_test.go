@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -179,6 +180,37 @@ func (f *flood) ask() (status int, retryAfter string) {
 		return 0, ""
 	}
 	return response.StatusCode, response.Header.Get("Retry-After")
+}
+
+// watchHealth asks a replica for /readyz again and again until the function it
+// gives is called, which tells how long the slowest answer took. A process of
+// its own asks: in one that sends thousands of requests, the clock would tell
+// how long the answer waited to be read.
+func watchHealth(t *testing.T, r *replica) (slowest func() time.Duration) {
+	t.Helper()
+	watcher := exec.Command(os.Args[0])
+	watcher.Env = append(os.Environ(), watchedReplica+"="+r.ops)
+	var out bytes.Buffer
+	watcher.Stdout, watcher.Stderr = &out, os.Stderr
+	stop, err := watcher.StdinPipe()
+	if err == nil {
+		err = watcher.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() time.Duration {
+		t.Helper()
+		_ = stop.Close()
+		if err := watcher.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		took, err := time.ParseDuration(out.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return took
+	}
 }
 
 // peakMemory is the most it ever had, in MiB.
