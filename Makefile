@@ -24,7 +24,7 @@ build: ## Build ./cambio, static
 .PHONY: test race fuzz chaos bench microbench interop screenshots
 test: interop ## Run every test, on SQLite and on a real PostgreSQL, installing what is missing
 	e2e/postgres.sh run $(GO) test -count=1 ./...
-	@echo "left to make chaos, which takes a quarter of an hour: the full size of e2e/chaos, R4 (the old primary returns) and R14 (overload)"
+	@echo "left to make chaos, which takes a quarter of an hour: the full size of e2e/chaos, and R14 (overload)"
 
 race: ## Run the concurrent rooms' tests under the race detector
 	e2e/postgres.sh run $(GO) test -race -count=1 ./cmd/... ./admin/... ./handlers/... ./keys/... ./storage/... ./grants/...
