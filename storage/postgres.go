@@ -67,6 +67,10 @@ const (
 	readOnly             = "25006" // read_only_sql_transaction
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+
+	insufficientPrivilege = "42501"
+	undefinedFunction     = "42883"
+	featureNotSupported   = "0A000"
 )
 
 // undone tells whether PostgreSQL took a transaction back to let another one

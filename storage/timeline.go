@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -31,18 +32,25 @@ const originQuery = `SELECT system_identifier::text,
 	CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint END
 	FROM pg_control_system()`
 
-// originOf asks a server. One that is like PostgreSQL but keeps no log of its
-// own may not know: then there is nothing to compare.
+// untold are the SQLSTATEs of a server that cannot tell where it comes from: one
+// that is like PostgreSQL but keeps no log of its own, or forbids the question.
+// Any other failure is none of these, or an old primary that is busy would be
+// taken for one.
+func untold(err error) bool {
+	var failure *pgconn.PgError
+	return errors.As(err, &failure) && slices.Contains([]string{insufficientPrivilege, undefinedFunction, featureNotSupported}, failure.Code)
+}
+
+// originOf asks a server. Of one that cannot tell there is nothing to compare.
 func originOf(ctx context.Context, conn *pgconn.PgConn) (origin, error) {
 	result := conn.ExecParams(ctx, originQuery, nil, nil, nil, nil).Read()
-	var refused *pgconn.PgError
 	switch {
-	case errors.As(result.Err, &refused):
+	case untold(result.Err):
 		return origin{}, nil
 	case result.Err != nil:
 		return origin{}, result.Err
 	case len(result.Rows) != 1 || len(result.Rows[0]) != 2:
-		return origin{}, nil
+		return origin{}, errors.New("the server does not tell its timeline")
 	}
 	timeline, err := strconv.ParseInt(string(result.Rows[0][1]), 10, 64)
 	return origin{string(result.Rows[0][0]), timeline}, err
@@ -114,17 +122,16 @@ func (p *primary) survey(ctx context.Context) {
 // one with one: there is nothing to compare it with.
 func hosts(config *pgx.ConnConfig) []*pgx.ConnConfig {
 	var each []*pgx.ConnConfig
-	seen := map[string]bool{}
+	seen := map[string]*pgx.ConnConfig{}
 	for _, f := range append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}}, config.Fallbacks...) {
 		// One host may stand there twice, with and without TLS.
 		name := fmt.Sprint(f.Host, " ", f.Port)
-		if seen[name] {
-			last := each[len(each)-1]
-			last.Fallbacks = append(last.Fallbacks, f)
+		if host := seen[name]; host != nil {
+			host.Fallbacks = append(host.Fallbacks, f)
 			continue
 		}
-		seen[name] = true
 		host := config.Copy()
+		seen[name] = host
 		host.Host, host.Port, host.TLSConfig, host.Fallbacks = f.Host, f.Port, f.TLSConfig, nil
 		each = append(each, host)
 	}

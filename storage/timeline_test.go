@@ -2,11 +2,13 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // R4: of two primaries of one cluster the one that was promoted last is
@@ -43,6 +45,18 @@ func TestOldPrimariesAreRefused(t *testing.T) {
 	}
 }
 
+// Only a server that cannot tell is taken as it is: a busy one is not.
+func TestUntold(t *testing.T) {
+	for code, want := range map[string]bool{"42501": true, "42883": true, "0A000": true, "57014": false, "57P01": false, "53300": false, "XX000": false} {
+		if got := untold(fmt.Errorf("ask: %w", &pgconn.PgError{Code: code})); got != want {
+			t.Errorf("%s: %v", code, got)
+		}
+	}
+	if untold(nil) || untold(errors.New("connection reset")) {
+		t.Error("an error that is not PostgreSQL's, or none, is taken for its answer")
+	}
+}
+
 // A host is asked once, however many ways to it there are, and one alone not at
 // all.
 func TestHosts(t *testing.T) {
@@ -51,6 +65,7 @@ func TestHosts(t *testing.T) {
 		"postgres://u@one/db?sslmode=prefer":                   0,
 		"postgres://u@one,two/db?sslmode=disable":              2,
 		"postgres://u@one,two,three/db?sslmode=prefer":         3,
+		"postgres://u@one,two,one/db?sslmode=prefer":           2,
 		"postgres://u@one:1,one:2/db?sslmode=verify-full":      2,
 		"postgres://u@one,two/db?target_session_attrs=primary": 2,
 	} {
