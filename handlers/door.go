@@ -21,6 +21,9 @@ func (s *Server) door(endpoint string, cors bool, next handle) http.Handler {
 		case s.places.full():
 			// As cheaply as can be, or refusing would take the time of those
 			// who are served: the body is not read, and no line logged.
+			if cors {
+				s.allowOrigin(w, r)
+			}
 			s.refuse(w, r, event, s.places.turnAway(r.Context()))
 		case r.Method != http.MethodPost:
 			// RFC 6749 §3.2, RFC 7662 §2.1, RFC 7009 §2.1.
